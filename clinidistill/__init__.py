@@ -1,0 +1,111 @@
+"""clinidistill: distil expensive teachers into a small, fast clinical entity extractor.
+
+>>> import clinidistill as cd
+>>> note = cd.Document("n1", "Started metformin 500 mg.")
+>>> teacher = cd.load_teacher("terminology", terminology=["metformin"], label="medication")
+>>> labels = cd.label([note], [teacher])
+>>> [note.mention(span) for note in cd.load_aggregator("majority").combine(labels) for span in note.spans]
+['metformin']
+
+Names are handed on when they are first used, so that importing the package loads neither torch, transformers
+nor httpx.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "clinidistill.aggregation": ("Aggregator", "load_aggregator", "register_aggregator"),
+    "clinidistill.datasets": ("Dataset", "MemoryDataset", "load_dataset", "register_dataset"),
+    "clinidistill.distiller": ("Distiller", "History"),
+    "clinidistill.evaluation": ("evaluate",),
+    "clinidistill.labeling": ("label",),
+    "clinidistill.labels": ("Labels", "Opinions"),
+    "clinidistill.llm": ("register_provider",),
+    "clinidistill.recipe": ("Recipe", "run"),
+    "clinidistill.registry": ("ComponentInfo", "available"),
+    "clinidistill.store": ("LabelStore",),
+    "clinidistill.students": ("Student", "load_student", "register_student"),
+    "clinidistill.teachers": ("Teacher", "load_teacher", "register_teacher"),
+    "clinidistill.terminologies": ("Concept", "Terminology", "load_terminology", "register_terminology"),
+    "clinidistill.types": (
+        "CLINICAL",
+        "DISEASE",
+        "MEDICATION",
+        "SYMPTOM",
+        "Annotation",
+        "Document",
+        "EntityType",
+        "Metrics",
+        "SchemeScores",
+        "Scores",
+        "Span",
+        "Task",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", "errors", *sorted(_HOME_OF)]  # noqa: PLE0604 - names come from the table above
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module("clinidistill.errors")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'clinidistill' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if TYPE_CHECKING:
+    from clinidistill import errors as errors
+    from clinidistill.aggregation import Aggregator as Aggregator
+    from clinidistill.aggregation import load_aggregator as load_aggregator
+    from clinidistill.aggregation import register_aggregator as register_aggregator
+    from clinidistill.datasets import Dataset as Dataset
+    from clinidistill.datasets import MemoryDataset as MemoryDataset
+    from clinidistill.datasets import load_dataset as load_dataset
+    from clinidistill.datasets import register_dataset as register_dataset
+    from clinidistill.distiller import Distiller as Distiller
+    from clinidistill.distiller import History as History
+    from clinidistill.evaluation import evaluate as evaluate
+    from clinidistill.labeling import label as label
+    from clinidistill.labels import Labels as Labels
+    from clinidistill.labels import Opinions as Opinions
+    from clinidistill.llm import register_provider as register_provider
+    from clinidistill.recipe import Recipe as Recipe
+    from clinidistill.recipe import run as run
+    from clinidistill.registry import ComponentInfo as ComponentInfo
+    from clinidistill.registry import available as available
+    from clinidistill.store import LabelStore as LabelStore
+    from clinidistill.students import Student as Student
+    from clinidistill.students import load_student as load_student
+    from clinidistill.students import register_student as register_student
+    from clinidistill.teachers import Teacher as Teacher
+    from clinidistill.teachers import load_teacher as load_teacher
+    from clinidistill.teachers import register_teacher as register_teacher
+    from clinidistill.terminologies import Concept as Concept
+    from clinidistill.terminologies import Terminology as Terminology
+    from clinidistill.terminologies import load_terminology as load_terminology
+    from clinidistill.terminologies import register_terminology as register_terminology
+    from clinidistill.types import CLINICAL as CLINICAL
+    from clinidistill.types import DISEASE as DISEASE
+    from clinidistill.types import MEDICATION as MEDICATION
+    from clinidistill.types import SYMPTOM as SYMPTOM
+    from clinidistill.types import Annotation as Annotation
+    from clinidistill.types import Document as Document
+    from clinidistill.types import EntityType as EntityType
+    from clinidistill.types import Metrics as Metrics
+    from clinidistill.types import SchemeScores as SchemeScores
+    from clinidistill.types import Scores as Scores
+    from clinidistill.types import Span as Span
+    from clinidistill.types import Task as Task

@@ -1,0 +1,132 @@
+"""What every pluggable thing shares: it remembers its options and has a fingerprint of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping, Set
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from clinidistill.errors import ConfigError
+
+__all__ = ["Component", "digest"]
+
+
+class Component:
+    """Base of teachers, students, aggregators, …: remembers the options it was made with.
+
+    A subclass writes an ordinary ``__init__`` and need not call ``super().__init__()``. Its arguments are
+    kept in :attr:`options`, and :attr:`fingerprint` is a hash of them, so that two components made alike
+    are known to be alike, also in another process.
+
+    Class attributes:
+        registered_name: the name it was registered under (set by the registry).
+        version: raise it when the component's behaviour changes though its options do not.
+        display_options: names of options that only change how it is shown; not in the fingerprint.
+    """
+
+    registered_name: ClassVar[str | None] = None
+    version: ClassVar[str] = "1"
+    display_options: ClassVar[frozenset[str]] = frozenset({"name"})
+
+    __signature__: ClassVar[inspect.Signature]
+    _options: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()
+        cls.__signature__ = inspect.Signature(parameters)  # what help() shows, instead of __new__'s
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        try:
+            bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
+        except TypeError:  # copy and pickle make objects without arguments; __init__ reports real mistakes
+            return self
+        bound.apply_defaults()
+        options = dict(list(bound.arguments.items())[1:])
+        for parameter in inspect.signature(cls.__init__).parameters.values():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                options.update(options.pop(parameter.name, {}))
+        self._options = options
+        return self
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The arguments it was made with, defaults included."""
+        return dict(getattr(self, "_options", {}))
+
+    def fingerprint_data(self) -> Mapping[str, Any]:
+        """What the fingerprint is made of; override where options do not say it all (say, file contents)."""
+        return {name: value for name, value in self.options.items() if name not in self.display_options}
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal hash of class, version and options; secrets have no part in it.
+
+        Raises:
+            ConfigError: if an option cannot be hashed.
+        """
+        cls = type(self)
+        return digest([f"{cls.__module__}.{cls.__qualname__}", cls.version, self.fingerprint_data()])
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (32 hexadecimal digits) of a value's canonical JSON; the same in every process.
+
+    Takes plain values, paths, dataclasses, pydantic models, enums, sets, named functions, and anything with
+    a ``fingerprint``. Secrets (`SecretStr`) are left out.
+
+    Raises:
+        ConfigError: if the value holds something else.
+
+    >>> digest({"a": 1, "b": {2, 3}}) == digest({"b": {3, 2}, "a": 1})
+    True
+    """
+    text = json.dumps(_plain(value), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value.value if isinstance(value, enum.Enum) else value
+    if isinstance(value, (SecretStr, SecretBytes)):
+        return None
+    if isinstance(value, enum.Enum):
+        return _plain(value.value)
+    if isinstance(value, Path):
+        return value.as_posix()
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    fingerprint = getattr(value, "fingerprint", None)
+    if isinstance(fingerprint, str):
+        return {"fingerprint": fingerprint}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Set):
+        return sorted((_plain(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, functools.partial):
+        return [_plain(value.func), _plain(list(value.args)), _plain(value.keywords)]
+    pattern = getattr(value, "pattern", None)  # compiled regular expressions
+    if isinstance(pattern, str) and hasattr(value, "flags"):
+        return {"pattern": pattern, "flags": int(value.flags)}
+    name = getattr(value, "__qualname__", None)
+    if isinstance(name, str) and "<lambda>" not in name and "<locals>" not in name:
+        return f"{value.__module__}.{name}"
+    raise ConfigError(
+        f"an option of type {type(value).__name__} has no fingerprint: use plain values or a named function, give "
+        "the object a `fingerprint` string, or override fingerprint_data()"
+    )

@@ -1,0 +1,51 @@
+"""Students: small models trained on silver labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from clinidistill.errors import DataError, OptionError
+from clinidistill.registry import registry
+from clinidistill.students.base import METADATA_FILE, Student
+
+__all__ = ["Student", "load_student", "register_student"]
+
+register_student = registry("students").register
+"""Class decorator: makes a :class:`Student` loadable by a name."""
+
+
+def load_student(name_or_folder: str | Path, **options: Any) -> Student:
+    """A new student by registered name, or a saved one by its folder.
+
+    Args:
+        name_or_folder: ``"token-classifier"`` or a plugin's name; or a folder that ``student.save`` wrote (or any
+            Hugging Face token classification model with IOB2 labels).
+        options: for a new student, as it takes them; a saved student takes none.
+
+    Raises:
+        RegistryError: if it is neither a folder nor a known name.
+        OptionError: if an option is unknown, missing or of the wrong kind.
+        DataError: if the folder does not hold a student.
+    """
+    students = registry("students")
+    folder = Path(name_or_folder)
+    if not folder.is_dir() or str(name_or_folder) in students.names():
+        return cast(Student, students.create(str(name_or_folder), **options))
+    if options:
+        raise OptionError(f"a saved student takes no options; got {', '.join(sorted(options))}")
+    return cast(type[Student], students.get(_kind(folder))).load(folder)
+
+
+def _kind(folder: Path) -> str:
+    """The registered name of the student saved in `folder`."""
+    metadata = folder / METADATA_FILE
+    if metadata.is_file():
+        try:
+            return str(json.loads(metadata.read_text(encoding="utf-8"))["student"])
+        except (ValueError, KeyError, TypeError):
+            raise DataError("is not a student's metadata; save the student again", path=metadata) from None
+    if (folder / "config.json").is_file():
+        return "token-classifier"
+    raise DataError(f"holds no student: neither {METADATA_FILE} nor config.json", path=folder)

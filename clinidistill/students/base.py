@@ -1,0 +1,56 @@
+"""Students: small models that learn to do the teachers' work."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from clinidistill.component import Component
+from clinidistill.types import Document
+
+__all__ = ["METADATA_FILE", "Student", "as_documents"]
+
+METADATA_FILE = "clinidistill.json"
+"""Name of the file that a saved student keeps its metadata in; its ``student`` key is the registered name."""
+
+
+class Student(Component, ABC):
+    """A model that extracts spans, can be saved, and comes back the same.
+
+    :meth:`predict` takes notes as strings or documents and streams documents back in order.
+    """
+
+    @property
+    @abstractmethod
+    def labels(self) -> tuple[str, ...]:
+        """The labels it extracts; empty before it was trained."""
+
+    @abstractmethod
+    def predict(self, documents: Iterable[Document | str], **options: Any) -> Iterator[Document]:
+        """The documents with its spans in place of theirs, lazily and in order; strings get ids ``"0"``, ``"1"``, …"""
+
+    @abstractmethod
+    def save(self, path: str | Path, *, card: str | None = None) -> None:
+        """Write it to a folder that :func:`clinidistill.load_student` brings back.
+
+        Args:
+            path: the folder; made if absent.
+            card: text of a model card (Markdown); a short one is written where it is None.
+        """
+
+    @classmethod
+    @abstractmethod
+    def load(cls, path: str | Path) -> Self:
+        """The student saved in a folder; it predicts what it predicted before.
+
+        Raises:
+            DataError: if the folder does not hold one.
+        """
+
+
+def as_documents(documents: Iterable[Document | str]) -> Iterator[Document]:
+    """Strings as documents, numbered from 0 by their place; documents as they are."""
+    for number, document in enumerate(documents):
+        yield document if isinstance(document, Document) else Document(str(number), document)

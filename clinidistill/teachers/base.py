@@ -1,0 +1,103 @@
+"""Teachers: anything that marks spans in a document."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import ClassVar
+
+from clinidistill.component import Component
+from clinidistill.errors import ClinidistillError, SpanError
+from clinidistill.types import Annotation, Document, Span
+
+__all__ = ["Teacher"]
+
+
+class Teacher(Component, ABC):
+    """Marks spans in documents.
+
+    A teacher is one method, :meth:`label_document`. It may state what it knows in :attr:`labels`, so that it
+    abstains on everything else, and how it is called in :attr:`name`. A teacher that is faster or safer on many
+    documents at once overrides :meth:`annotate` instead.
+
+    >>> import re
+    >>> class Regex(Teacher):
+    ...     '''Marks what a pattern matches.'''
+    ...     def __init__(self, pattern: str, label: str):
+    ...         self.pattern, self.label = re.compile(pattern), label
+    ...     def label_document(self, document):
+    ...         return [Span(m.start(), m.end(), self.label) for m in self.pattern.finditer(document.text)]
+    >>> teacher = Regex(r"\\w+pril", label="medication")
+    >>> from clinidistill.types import Span
+    >>> next(iter(teacher.predict([Document("n1", "On lisinopril.")]))).spans
+    (Span(start=3, end=13, label='medication', score=1.0, source='Regex', code=None, fragments=()),)
+    """
+
+    remote: ClassVar[bool] = False
+    """Whether notes leave this machine when it labels."""
+
+    @property
+    def name(self) -> str:
+        """How it is called in stores and tables: its ``name`` option, else its registered or class name."""
+        return self.options.get("name") or self.registered_name or type(self).__name__
+
+    @property
+    def labels(self) -> frozenset[str] | None:
+        """The labels it knows; None means all. By default its ``labels`` or ``label`` option, if it has one."""
+        options = self.options
+        if options.get("labels") is not None:
+            return frozenset(options["labels"])
+        return frozenset({options["label"]}) if isinstance(options.get("label"), str) else None
+
+    @abstractmethod
+    def label_document(self, document: Document) -> Iterable[Span]:
+        """The spans it marks in one document, in any order. Whatever it raises becomes a recorded failure."""
+
+    def annotate(self, documents: Iterable[Document]) -> Iterator[Annotation]:
+        """One annotation for each document, lazily and in order; a document it dies on gets a failed one."""
+        for document in documents:
+            yield self._annotate_one(document)
+
+    def _annotate_one(self, document: Document) -> Annotation:
+        started = time.perf_counter()
+        name, labels = self.name, self.labels
+        try:
+            spans = tuple(_owned(span, name) for span in self.label_document(document))
+            document.with_spans(spans)  # refuses spans outside the text
+            strange = {span.label for span in spans} - labels if labels is not None else set()
+            if strange:
+                raise SpanError(f"marked {sorted(strange)}, which are not among its labels {sorted(labels or ())}")
+        except Exception as error:  # one document must not end a run over thousands
+            return Annotation(
+                document.id, name, covers=labels, error=describe(error), seconds=time.perf_counter() - started
+            )
+        return Annotation(document.id, name, spans, labels, seconds=time.perf_counter() - started)
+
+    def predict(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """The documents with its spans in place of theirs, for evaluation.
+
+        Raises:
+            ClinidistillError: if it fails on a document; :func:`clinidistill.label` records failures instead.
+        """
+        for document in documents:
+            annotation = self._annotate_one(document)
+            if annotation.error is not None:
+                raise ClinidistillError(f"teacher {self.name!r} failed on document {document.id!r}: {annotation.error}")
+            yield document.with_spans(annotation.spans, annotation.covers)
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line that holds no note text: our own errors whole, of others the class and place only."""
+    if isinstance(error, ClinidistillError):
+        return f"{type(error).__name__}: {error}"
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    where = "" if frame is None else f" at {frame.tb_frame.f_code.co_name}, line {frame.tb_lineno}"
+    return f"{type(error).__name__}{where}"
+
+
+def _owned(span: Span, name: str) -> Span:
+    return span if span.source is not None else replace(span, source=name)

@@ -1,0 +1,22 @@
+"""The nouns that everything else is about."""
+
+from clinidistill.types.annotation import Annotation
+from clinidistill.types.document import Document
+from clinidistill.types.scores import Metrics, SchemeScores, Scores
+from clinidistill.types.span import Span
+from clinidistill.types.task import CLINICAL, DISEASE, MEDICATION, SYMPTOM, EntityType, Task
+
+__all__ = [
+    "CLINICAL",
+    "DISEASE",
+    "MEDICATION",
+    "SYMPTOM",
+    "Annotation",
+    "Document",
+    "EntityType",
+    "Metrics",
+    "SchemeScores",
+    "Scores",
+    "Span",
+    "Task",
+]

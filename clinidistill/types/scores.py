@@ -1,0 +1,120 @@
+"""What an evaluation found: counts, precision, recall and F1, three ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Metrics", "SchemeScores", "Scores"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Precision, recall and F1 with the counts behind them.
+
+    Args:
+        precision: ``tp / (tp + fp)``, 0 where nothing was predicted.
+        recall: ``tp / (tp + fn)``, 0 where there was nothing to find.
+        f1: their harmonic mean, 0 where both are 0.
+        tp, fp, fn: counts; 0 for a macro average, which has none of its own.
+        f1_interval: bootstrap confidence interval of F1 over documents, if one was asked for.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    tp: int = 0
+    fp: int = 0
+    fn: int = 0
+    f1_interval: tuple[float, float] | None = None
+
+    @classmethod
+    def from_counts(cls, tp: int, fp: int, fn: int, f1_interval: tuple[float, float] | None = None) -> Metrics:
+        """Metrics of true positives, false positives and false negatives.
+
+        >>> Metrics.from_counts(3, 1, 2).f1
+        0.6666666666666666
+        """
+        precision = tp / (tp + fp) if tp + fp else 0.0
+        recall = tp / (tp + fn) if tp + fn else 0.0
+        f1 = 2 * tp / (2 * tp + fp + fn) if tp else 0.0
+        return cls(precision, recall, f1, tp, fp, fn, f1_interval)
+
+    @property
+    def support(self) -> int:
+        """How many there were to find."""
+        return self.tp + self.fn
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        out: dict[str, Any] = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+        out.update(tp=self.tp, fp=self.fp, fn=self.fn, support=self.support)
+        if self.f1_interval is not None:
+            out["f1_interval"] = list(self.f1_interval)
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class SchemeScores:
+    """One way of counting (strict, lenient or token): micro, macro and per label.
+
+    ``micro`` sums the counts over labels; ``macro`` is the plain mean of the labels' metrics.
+    """
+
+    micro: Metrics
+    macro: Metrics
+    per_label: Mapping[str, Metrics] = field(default_factory=dict, hash=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form: ``{"micro": {...}, "macro": {...}, "per_label": {label: {...}}}``."""
+        return {
+            "micro": self.micro.to_dict(),
+            "macro": self.macro.to_dict(),
+            "per_label": {label: metrics.to_dict() for label, metrics in self.per_label.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Strict, lenient and token-level scores of one system on one set of documents.
+
+    Printed, it is a table; :meth:`to_dict` is for programs.
+
+    Args:
+        strict: a mention counts when offsets and label are equal.
+        lenient: a mention counts when it overlaps one of the same label, each used once.
+        token: every word token counts for itself, per label.
+        documents: how many documents were scored.
+    """
+
+    strict: SchemeScores
+    lenient: SchemeScores
+    token: SchemeScores
+    documents: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form: ``{"strict": {"micro": ..., "macro": ..., "per_label": ...}, "lenient": ..., ...}``."""
+        return {
+            "strict": self.strict.to_dict(),
+            "lenient": self.lenient.to_dict(),
+            "token": self.token.to_dict(),
+            "documents": self.documents,
+        }
+
+    def __str__(self) -> str:
+        rows = [("", "strict", "", "", "lenient", "", "", "token", "", "", ""), ("label", *("P", "R", "F1") * 3, "n")]
+        schemes = (self.strict, self.lenient, self.token)
+        names = list(self.strict.per_label)
+        for name in [*names, "micro", "macro"]:
+            picked = [s.per_label[name] if name in names else getattr(s, name) for s in schemes]
+            cells = [f"{value:.3f}" for m in picked for value in (m.precision, m.recall, m.f1)]
+            rows.append((name, *cells, "" if name == "macro" else str(picked[0].support)))
+        widths = [max(len(row[i]) for row in rows) for i in range(11)]
+        lines = [
+            "  ".join(
+                cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in rows
+        ]
+        return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,162 @@
+"""A mention: where it is, what it is, who said so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clinidistill.errors import SpanError
+
+__all__ = ["Span"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Half-open code-point offsets ``[start, end)`` into ``Document.text``, with a label.
+
+    Args:
+        start: offset of the first character of the mention.
+        end: offset after its last character.
+        label: entity type, e.g. ``"medication"``.
+        score: confidence in ``[0, 1]``.
+        source: who marked it (a teacher's or student's name), if known.
+        code: identifier of the concept in a terminology, if known.
+        fragments: the parts of a discontinuous mention, in order, each a half-open pair; empty for a
+            contiguous mention. ``start`` and ``end`` then enclose all of them.
+
+    Raises:
+        SpanError: if the span is empty or reversed, starts before 0, has no label, has a score outside
+            ``[0, 1]``, or fragments that do not lie in order inside it.
+
+    Spans are hashable and sort by place.
+
+    >>> text = "Started metformin 500 mg."
+    >>> span = Span(8, 17, "medication")
+    >>> text[span.start:span.end]
+    'metformin'
+    """
+
+    start: int
+    end: int
+    label: str
+    score: float = 1.0
+    source: str | None = None
+    code: str | None = None
+    fragments: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        start, end = self.start, self.end
+        if type(start) is not int or type(end) is not int:
+            object.__setattr__(self, "start", _offset(start, "start"))
+            object.__setattr__(self, "end", _offset(end, "end"))
+            start, end = self.start, self.end
+        if start < 0:
+            raise SpanError(f"span [{start}, {end}) starts before the document; offsets count from 0")
+        if end <= start:
+            kind = "empty" if end == start else "reversed"
+            raise SpanError(f"span [{start}, {end}) is {kind}; a mention has at least one character")
+        if not isinstance(self.label, str) or not self.label:
+            raise SpanError(f"span [{start}, {end}) has no label; give it an entity type's name")
+        if not 0.0 <= self.score <= 1.0:  # False for NaN as well
+            raise SpanError(f"span [{start}, {end}) has score {self.score!r}; scores lie in [0, 1]")
+        if self.fragments:
+            self._check_fragments()
+
+    def _check_fragments(self) -> None:
+        fragments = tuple((_offset(a, "fragment"), _offset(b, "fragment")) for a, b in self.fragments)
+        ordered = all(a < b for a, b in fragments) and all(
+            left[1] <= right[0] for left, right in zip(fragments, fragments[1:], strict=False)
+        )
+        if not ordered or fragments[0][0] != self.start or fragments[-1][1] != self.end:
+            raise SpanError(
+                f"span [{self.start}, {self.end}) has fragments {fragments}; they must be non-empty, "
+                "in order, and reach exactly from its start to its end"
+            )
+        object.__setattr__(self, "fragments", fragments if len(fragments) > 1 else ())
+
+    def __lt__(self, other: Span) -> bool:
+        """Order by place: start, then end, then label (then fragments, so that the order is stable)."""
+        return (self.start, self.end, self.label, self.fragments) < (
+            other.start,
+            other.end,
+            other.label,
+            other.fragments,
+        )
+
+    def __len__(self) -> int:
+        """Length in code points, gaps of a discontinuous mention included."""
+        return self.end - self.start
+
+    @property
+    def key(self) -> tuple[int, int, str]:
+        """What makes two spans the same mention: ``(start, end, label)``."""
+        return self.start, self.end, self.label
+
+    def overlaps(self, other: Span) -> bool:
+        """Whether the two share at least one character position (labels aside)."""
+        return self.start < other.end and other.start < self.end
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; fields at their default are left out.
+
+        >>> Span(8, 17, "medication", code="6809").to_dict()
+        {'start': 8, 'end': 17, 'label': 'medication', 'code': '6809'}
+        """
+        out: dict[str, Any] = {"start": self.start, "end": self.end, "label": self.label}
+        if self.score != 1.0:
+            out["score"] = self.score
+        if self.source is not None:
+            out["source"] = self.source
+        if self.code is not None:
+            out["code"] = self.code
+        if self.fragments:
+            out["fragments"] = [list(fragment) for fragment in self.fragments]
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Span:
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            SpanError: if a field is missing, unknown or of the wrong kind.
+        """
+        unknown = set(data) - _FIELDS
+        missing = {"start", "end", "label"} - set(data)
+        if unknown or missing:
+            problem = f"lacks {sorted(missing)}" if missing else f"has unknown fields {sorted(unknown)}"
+            raise SpanError(f"a span {problem}; known fields: {sorted(_FIELDS)}")
+        score = data.get("score", 1.0)
+        if isinstance(score, bool) or not isinstance(score, (int, float)):
+            raise SpanError(f"a span's score must be a number, not {type(score).__name__}")
+        for name in ("source", "code"):
+            if not isinstance(data.get(name), (str, type(None))):
+                raise SpanError(f"a span's {name} must be a string or null")
+        return cls(
+            data["start"],
+            data["end"],
+            data["label"],
+            float(score),
+            data.get("source"),
+            data.get("code"),
+            _pairs(data.get("fragments") or ()),
+        )
+
+
+_FIELDS = {"start", "end", "label", "score", "source", "code", "fragments"}
+
+
+def _offset(value: object, name: str) -> int:
+    """An exact int from what may be a NumPy integer; never from a bool, float or string."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise SpanError(f"a span's {name} must be an integer, not {type(value).__name__}")
+    return int(value.__index__())
+
+
+def _pairs(value: Iterable[Any]) -> tuple[tuple[int, int], ...]:
+    try:
+        return tuple((_offset(a, "fragment"), _offset(b, "fragment")) for a, b in value)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, SpanError):
+            raise
+        raise SpanError("a span's fragments must be pairs of offsets") from None

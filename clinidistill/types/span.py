@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from clinidistill.errors import SpanError
@@ -65,9 +66,7 @@ class Span:
 
     def _check_fragments(self) -> None:
         fragments = tuple((_offset(a, "fragment"), _offset(b, "fragment")) for a, b in self.fragments)
-        ordered = all(a < b for a, b in fragments) and all(
-            left[1] <= right[0] for left, right in zip(fragments, fragments[1:], strict=False)
-        )
+        ordered = all(a < b for a, b in fragments) and all(left[1] <= right[0] for left, right in pairwise(fragments))
         if not ordered or fragments[0][0] != self.start or fragments[-1][1] != self.end:
             raise SpanError(
                 f"span [{self.start}, {self.end}) has fragments {fragments}; they must be non-empty, "

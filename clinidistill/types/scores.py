@@ -79,7 +79,7 @@ class SchemeScores:
 class Scores:
     """Strict, lenient and token-level scores of one system on one set of documents.
 
-    Printed, it is a table; :meth:`to_dict` is for programs.
+    Printed, it is a table, with the interval of F1 below a row where there is one; :meth:`to_dict` is for programs.
 
     Args:
         strict: a mention counts when offsets and label are equal.
@@ -103,18 +103,20 @@ class Scores:
         }
 
     def __str__(self) -> str:
-        rows = [("", "strict", "", "", "lenient", "", "", "token", "", "", ""), ("label", *("P", "R", "F1") * 3, "n")]
         schemes = (self.strict, self.lenient, self.token)
-        names = list(self.strict.per_label)
-        for name in [*names, "micro", "macro"]:
-            picked = [s.per_label[name] if name in names else getattr(s, name) for s in schemes]
-            cells = [f"{value:.3f}" for m in picked for value in (m.precision, m.recall, m.f1)]
-            rows.append((name, *cells, "" if name == "macro" else str(picked[0].support)))
-        widths = [max(len(row[i]) for row in rows) for i in range(11)]
+        labels = list(self.strict.per_label)
+        rows = [(label, [scheme.per_label[label] for scheme in schemes]) for label in labels]
+        rows += [(name, [getattr(scheme, name) for scheme in schemes]) for name in ("micro", "macro")]
+        width = max(len(name) for name, _ in rows)
         lines = [
-            "  ".join(
-                cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in rows
+            f"{'':{width}}" + "".join(f"  {name:^19}" for name in ("strict", "lenient", "token")),
+            f"{'':{width}}" + "  {:>5}  {:>5}  {:>5}".format("P", "R", "F1") * 3 + "  support",
         ]
+        for name, metrics in rows:
+            cells = "".join(f"  {m.precision:.3f}  {m.recall:.3f}  {m.f1:.3f}" for m in metrics)
+            support = "" if name == "macro" and name not in labels else str(metrics[0].support)
+            lines.append(f"{name:{width}}{cells}  {support:>7}")
+            if any(m.f1_interval for m in metrics):
+                intervals = ("[{:.3f}, {:.3f}]".format(*m.f1_interval) if m.f1_interval else "" for m in metrics)
+                lines.append(" " * width + "".join(f"  {interval:>19}" for interval in intervals))
         return "\n".join(line.rstrip() for line in lines)

@@ -19,6 +19,18 @@ from clinidistill.errors import ConfigError
 __all__ = ["Component", "digest"]
 
 
+class _OptionsSignature:
+    """What ``inspect.signature(cls)`` and ``help(cls)`` show: the signature of ``__init__``, not of ``__new__``."""
+
+    def __get__(self, instance: object, cls: type[Any]) -> inspect.Signature:
+        if instance is not None:  # a callable instance has the signature of its own __call__
+            raise AttributeError("__signature__")
+        if cls.__init__ is object.__init__:  # whose own signature claims to take anything
+            return inspect.Signature()
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()
+        return inspect.Signature(parameters)
+
+
 class Component:
     """Base of teachers, students, aggregators, …: remembers the options it was made with.
 
@@ -36,26 +48,28 @@ class Component:
     version: ClassVar[str] = "1"
     display_options: ClassVar[frozenset[str]] = frozenset({"name"})
 
-    __signature__: ClassVar[inspect.Signature]
+    __signature__ = _OptionsSignature()
     _options: dict[str, Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        _, *parameters = inspect.signature(cls.__init__).parameters.values()
-        cls.__signature__ = inspect.Signature(parameters)  # what help() shows, instead of __new__'s
+        cls.registered_name = vars(cls).get("registered_name")  # a subclass does not go by its parent's name
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
+        signature = inspect.signature(cls)
         try:
-            bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
-        except TypeError:  # copy and pickle make objects without arguments; __init__ reports real mistakes
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:  # copy and pickle make objects without arguments; __init__ reports real mistakes
+            if cls.__init__ is object.__init__:  # which would stay silent
+                raise TypeError(f"{cls.__name__}: {error}") from None
             return self
         bound.apply_defaults()
-        options = dict(list(bound.arguments.items())[1:])
-        for parameter in inspect.signature(cls.__init__).parameters.values():
+        options = dict(bound.arguments)
+        for parameter in signature.parameters.values():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 options.update(options.pop(parameter.name, {}))
-        self._options = options
+        object.__setattr__(self, "_options", options)  # a frozen dataclass may be a component, too
         return self
 
     @property
@@ -111,7 +125,7 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+        return _plain(dict(value))  # extra fields are among them
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, Set):
@@ -125,7 +139,8 @@ def _plain(value: Any) -> Any:
         return {"pattern": pattern, "flags": int(value.flags)}
     name = getattr(value, "__qualname__", None)
     if isinstance(name, str) and "<lambda>" not in name and "<locals>" not in name:
-        return f"{value.__module__}.{name}"
+        qualified = f"{getattr(value, '__module__', None) or 'builtins'}.{name}"  # str.lower has no module
+        return [qualified, _plain(value.__self__)] if inspect.ismethod(value) else qualified
     raise ConfigError(
         f"an option of type {type(value).__name__} has no fingerprint: use plain values or a named function, give "
         "the object a `fingerprint` string, or override fingerprint_data()"

@@ -12,6 +12,8 @@ import collections.abc
 import difflib
 import importlib.metadata
 import inspect
+import operator
+import sys
 import threading
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +22,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
+from pydantic_core import SchemaError
 
 from clinidistill.component import Component
 from clinidistill.errors import (
@@ -63,6 +66,18 @@ class _Entry:
     package: str
     target: str  # "module:qualname"
     load: Callable[[], Any]
+
+    def same_as(self, other: _Entry) -> bool:
+        """Whether both claim one class, perhaps by way of two modules; imports nothing to find out."""
+        return self.target == other.target or (self.imported() is not None and self.imported() is other.imported())
+
+    def imported(self) -> Any:
+        """The class if its module is imported already, else None."""
+        module, _, attribute = self.target.partition(":")
+        try:
+            return operator.attrgetter(attribute)(sys.modules[module])
+        except (KeyError, AttributeError):
+            return None
 
 
 class Registry:
@@ -113,29 +128,28 @@ class Registry:
             DuplicateComponentError: if two packages claim it; the message names both.
             BrokenPluginError: if its package fails to import, or what it registers is no component class.
         """
-        with self._lock:
-            if name in self._loaded:
-                return self._loaded[name]
-            if name in self._broken:
-                raise self._broken[name]
-            entries = self._claims(name)
-            if not entries:
-                raise self._unknown(name)
-            if len(entries) > 1:
-                claims = " and ".join(f"{entry.package!r} ({entry.target})" for entry in entries)
-                raise DuplicateComponentError(
-                    f"the {self.kind} name {name!r} is registered by two packages: {claims}; uninstall one, or have "
-                    "its author rename the component"
-                )
-            try:
-                cls = _load(entries[0], name, self.kind)
-            except BrokenPluginError as error:
-                self._broken[name] = error
-                raise
-            self._loaded[name] = cls
-            return cls
+        if name in self._loaded:
+            return self._loaded[name]
+        if name in self._broken:
+            raise self._broken[name].with_traceback(None)
+        entries = self._claims(name)
+        if not entries:
+            raise self._unknown(name)
+        if len(entries) > 1:
+            claims = " and ".join(f"{entry.package!r} ({entry.target})" for entry in entries)
+            raise DuplicateComponentError(
+                f"the {self.kind} name {name!r} is registered by two packages: {claims}; uninstall one, or have "
+                "its author rename the component"
+            )
+        try:  # without the lock: another thread may be importing the same package, whose decorators take it
+            cls = _load(entries[0], name, self.kind)
+        except BrokenPluginError as error:
+            self._broken[name] = error
+            raise
+        self._loaded[name] = cls
+        return cls
 
-    def create(self, name: str, **options: Any) -> Any:
+    def create(self, name: str, /, **options: Any) -> Any:
         """An instance of the component `name`, its options checked against its signature.
 
         Raises:
@@ -143,7 +157,10 @@ class Registry:
             OptionError: if an option is unknown, missing or of the wrong kind.
         """
         cls = self.get(name)
-        return cls(**check_options(cls, options, f"{self.kind} {name!r}"))
+        checked = check_options(cls, options, f"{self.kind} {name!r}")
+        parameters = inspect.signature(cls).parameters.values()
+        positional = [checked.pop(p.name, p.default) for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        return cls(*positional, **checked)
 
     def available(self) -> list[ComponentInfo]:
         """All components of the group by name; imports them, and quarantines those that fail."""
@@ -162,9 +179,12 @@ class Registry:
         return ComponentInfo(name, doc.partition("\n")[0], packages, "ready")
 
     def _claims(self, name: str) -> list[_Entry]:
-        """Who claims a name; a class claimed by entry point and decorator alike is one claim."""
-        claims = [*self._entry_points().get(name, []), *self._decorated.get(name, [])]
-        return list({entry.target: entry for entry in claims}.values())
+        """Who claims a name; a class claimed by entry point and decorator alike is one claim, the entry point's."""
+        claims: list[_Entry] = []
+        for entry in (*self._entry_points().get(name, []), *self._decorated.get(name, [])):
+            if not any(entry.same_as(claim) for claim in claims):
+                claims.append(entry)
+        return claims
 
     def _entry_points(self) -> dict[str, list[_Entry]]:
         with self._lock:
@@ -188,7 +208,9 @@ class Registry:
 def _load(entry: _Entry, name: str, kind: str) -> type[Component]:
     try:
         cls = entry.load()
-    except Exception as error:  # whatever a plugin's import raises must not take the rest down
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a plugin's import raises must not take the rest down, SystemExit neither
         raise BrokenPluginError(
             f"the {kind} {name!r} of package {entry.package!r} is quarantined, since {entry.target} failed to import: "
             f"{type(error).__name__}: {error}"
@@ -198,7 +220,7 @@ def _load(entry: _Entry, name: str, kind: str) -> type[Component]:
             f"the {kind} {name!r} of package {entry.package!r} is quarantined: {entry.target} is not a subclass of "
             f"clinidistill's {kind} class"
         )
-    if "registered_name" not in vars(cls):
+    if cls.registered_name is None:
         cls.registered_name = name
     return cls
 
@@ -209,8 +231,7 @@ def check_options(cls: type[Component], options: Mapping[str, Any], what: str) -
     Raises:
         OptionError: naming the options at fault, and all known ones.
     """
-    signature = inspect.signature(cls.__init__)
-    parameters = dict(list(signature.parameters.items())[1:])
+    parameters = inspect.signature(cls).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     known = {n: p for n, p in parameters.items() if p.kind not in _VARIADIC}
     hints = _hints(cls)
@@ -252,13 +273,18 @@ def _hints(cls: type[Component]) -> Mapping[str, Any]:
 
 def _convert(hint: Any, value: Any) -> Any:
     """`value` as `hint`; pydantic would wrap an Iterable in a one-shot iterator, so those pass as they are."""
-    if any(typing.get_origin(part) in _ONE_SHOT for part in (hint, *typing.get_args(hint))):
+    if _one_shot(hint):
         return value
     try:
         adapter = TypeAdapter(tuple[hint], config=_PYDANTIC)
-    except (PydanticUserError, TypeError):
+    except (PydanticUserError, SchemaError, TypeError):  # no type that can be checked, say a plain Protocol
         return value
     return adapter.validate_python((value,))[0]
+
+
+def _one_shot(hint: Any) -> bool:
+    """Whether an Iterable or the like occurs anywhere in a type."""
+    return (typing.get_origin(hint) or hint) in _ONE_SHOT or any(map(_one_shot, typing.get_args(hint)))
 
 
 def _describe(parameter: inspect.Parameter) -> str:

@@ -13,7 +13,7 @@ register_aggregator = registry("aggregators").register
 """Class decorator: makes an :class:`Aggregator` loadable by a name."""
 
 
-def load_aggregator(name: str, **options: Any) -> Aggregator:
+def load_aggregator(name: str, /, **options: Any) -> Aggregator:
     """The aggregator called `name`.
 
     Args:

@@ -13,7 +13,7 @@ register_dataset = registry("datasets").register
 """Class decorator: makes a :class:`Dataset` loadable by a name."""
 
 
-def load_dataset(name: str, **options: Any) -> Dataset:
+def load_dataset(name: str, /, **options: Any) -> Dataset:
     """The dataset format or corpus called `name`.
 
     Args:

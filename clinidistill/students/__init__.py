@@ -16,7 +16,7 @@ register_student = registry("students").register
 """Class decorator: makes a :class:`Student` loadable by a name."""
 
 
-def load_student(name_or_folder: str | Path, **options: Any) -> Student:
+def load_student(name_or_folder: str | Path, /, **options: Any) -> Student:
     """A new student by registered name, or a saved one by its folder.
 
     Args:

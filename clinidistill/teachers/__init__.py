@@ -13,7 +13,7 @@ register_teacher = registry("teachers").register
 """Class decorator: makes a :class:`Teacher` loadable by a name."""
 
 
-def load_teacher(name: str, **options: Any) -> Teacher:
+def load_teacher(name: str, /, **options: Any) -> Teacher:
     """The teacher called `name`.
 
     Args:

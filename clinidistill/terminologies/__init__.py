@@ -13,7 +13,7 @@ register_terminology = registry("terminologies").register
 """Class decorator: makes a :class:`Terminology` loadable by a name."""
 
 
-def load_terminology(name: str, **options: Any) -> Terminology:
+def load_terminology(name: str, /, **options: Any) -> Terminology:
     """The terminology format called `name`.
 
     Args:

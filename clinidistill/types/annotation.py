@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from clinidistill.errors import SpanError
 from clinidistill.types.span import Span
 
 __all__ = ["Annotation"]
@@ -24,6 +25,9 @@ class Annotation:
         usage: counted resources, e.g. ``{"input_tokens": 812, "output_tokens": 90}``.
         cost_usd: what the answer cost; None when unknown.
         seconds: wall time spent on it.
+
+    Raises:
+        SpanError: if `covers` is one string.
     """
 
     document_id: str
@@ -37,6 +41,8 @@ class Annotation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spans", tuple(sorted(self.spans)))
+        if isinstance(self.covers, str):
+            raise SpanError(f"annotation of {self.document_id!r}: covers must be a set of labels, not one string")
         if self.covers is not None:
             object.__setattr__(self, "covers", frozenset(self.covers))
 

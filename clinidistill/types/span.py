@@ -59,15 +59,17 @@ class Span:
             raise SpanError(f"span [{start}, {end}) is {kind}; a mention has at least one character")
         if not isinstance(self.label, str) or not self.label:
             raise SpanError(f"span [{start}, {end}) has no label; give it an entity type's name")
+        if type(self.score) is not float:
+            object.__setattr__(self, "score", _score(self.score))
         if not 0.0 <= self.score <= 1.0:  # False for NaN as well
             raise SpanError(f"span [{start}, {end}) has score {self.score!r}; scores lie in [0, 1]")
-        if self.fragments:
+        if self.fragments != ():
             self._check_fragments()
 
     def _check_fragments(self) -> None:
-        fragments = tuple((_offset(a, "fragment"), _offset(b, "fragment")) for a, b in self.fragments)
+        fragments = _pairs(self.fragments)
         ordered = all(a < b for a, b in fragments) and all(left[1] <= right[0] for left, right in pairwise(fragments))
-        if not ordered or fragments[0][0] != self.start or fragments[-1][1] != self.end:
+        if fragments and (not ordered or fragments[0][0] != self.start or fragments[-1][1] != self.end):
             raise SpanError(
                 f"span [{self.start}, {self.end}) has fragments {fragments}; they must be non-empty, "
                 "in order, and reach exactly from its start to its end"
@@ -125,9 +127,6 @@ class Span:
         if unknown or missing:
             problem = f"lacks {sorted(missing)}" if missing else f"has unknown fields {sorted(unknown)}"
             raise SpanError(f"a span {problem}; known fields: {sorted(_FIELDS)}")
-        score = data.get("score", 1.0)
-        if isinstance(score, bool) or not isinstance(score, (int, float)):
-            raise SpanError(f"a span's score must be a number, not {type(score).__name__}")
         for name in ("source", "code"):
             if not isinstance(data.get(name), (str, type(None))):
                 raise SpanError(f"a span's {name} must be a string or null")
@@ -135,7 +134,7 @@ class Span:
             data["start"],
             data["end"],
             data["label"],
-            float(score),
+            data.get("score", 1.0),
             data.get("source"),
             data.get("code"),
             _pairs(data.get("fragments") or ()),
@@ -150,6 +149,13 @@ def _offset(value: object, name: str) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise SpanError(f"a span's {name} must be an integer, not {type(value).__name__}")
     return int(value.__index__())
+
+
+def _score(value: object) -> float:
+    """A float from what may be an int or a NumPy scalar; never from a bool or string."""
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        raise SpanError(f"a span's score must be a number, not {type(value).__name__}")
+    return float(value.__float__())
 
 
 def _pairs(value: Iterable[Any]) -> tuple[tuple[int, int], ...]:

@@ -1,0 +1,256 @@
+"""The label step: every teacher on every document, each answer written down as it comes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
+
+from clinidistill.datasets.base import Dataset, as_dataset
+from clinidistill.errors import ClinidistillError, ConfigError, DataError, SpanError
+from clinidistill.labels import Labels
+from clinidistill.progress import Bar, track
+from clinidistill.store import LabelStore
+from clinidistill.teachers.base import Teacher, describe
+from clinidistill.types import Annotation, Document
+
+__all__ = ["label"]
+
+_CHUNK = 256  # documents looked up in the store together
+_GROUP, _SECONDS = 64, 0.25  # a cheap teacher's annotations between two commits, at most
+_LISTED = 5
+
+_logger = logging.getLogger(__name__)
+
+
+def label(
+    documents: Iterable[Document],
+    teachers: Teacher | Iterable[Teacher] | Mapping[str, Teacher],
+    store: str | Path | LabelStore | None = None,
+    *,
+    retry_failures: bool = False,
+    progress: bool | None = None,
+) -> Labels:
+    """Have each teacher mark each document, and keep every answer.
+
+    A teacher is asked only for documents that the store has no annotation of, so that a second call, or one after
+    a crash, goes on where the last one stopped. Teachers see bare notes, never their gold spans. A teacher that
+    fails on a document gets a failed annotation there, and the run goes on.
+
+    Args:
+        documents: the notes, with unique ids. A dataset is read again for each teacher; anything else is read
+            into memory once.
+        teachers: one teacher, several, or several by name. Names are for display; teachers of one name get the
+            first six digits of their fingerprint appended.
+        store: the store, or its file; None keeps the annotations in memory as long as the result lives.
+        retry_failures: ask again where a teacher failed earlier.
+        progress: show progress on stderr; None shows it when that is a terminal.
+
+    Returns:
+        The documents with the annotations, which are read from the store when they are needed.
+
+    Raises:
+        DataError: if two documents share an id.
+        ConfigError: if there is no teacher, or one is there twice.
+        StoreError: if the store cannot be used.
+        ClinidistillError: if a teacher dies or stops in the middle, or answers out of order; what it answered
+            before is in the store.
+
+    >>> import re
+    >>> from clinidistill.types import Span
+    >>> class Regex(Teacher):
+    ...     def __init__(self, pattern: str, label: str):
+    ...         self.pattern, self.label = re.compile(pattern), label
+    ...     def label_document(self, document):
+    ...         return [Span(m.start(), m.end(), self.label) for m in self.pattern.finditer(document.text)]
+    >>> labels = label([Document("n1", "On lisinopril.")], Regex(r"\\w+pril", "medication"))
+    >>> [span.key for opinions in labels for span in opinions.annotations["Regex"].spans]
+    [(3, 13, 'medication')]
+    """
+    named = _named(teachers)
+    dataset = as_dataset(documents)
+    total = _count(dataset)
+    kept = store if isinstance(store, LabelStore) else LabelStore(":memory:" if store is None else store)
+    fingerprints: dict[str, str] = {}
+    failures: list[Annotation] = []
+    try:
+        for name, teacher in named.items():
+            with track(name, total, progress) as bar:
+                turn = _Turn(teacher, name, kept, retry_failures=retry_failures, bar=bar)
+                turn.ask(dataset)
+            fingerprints[name] = turn.fingerprint
+            failures += turn.failures
+    except BaseException as error:
+        where = "no store was given, so nothing is kept" if store is None else f"answers so far are kept in {kept.path}"
+        error.add_note(f"{where}; call label again to go on")
+        if kept is not store:
+            kept.close()
+        raise
+    if failures:
+        listed = "; ".join(f"{a.teacher} on {a.document_id!r}: {a.error}" for a in failures[:_LISTED])
+        _logger.warning(
+            "%d of %d annotations are failures, on which the teacher abstains (labels.failures() lists them, "
+            "retry_failures=True asks again): %s%s",
+            len(failures),
+            total * len(named),
+            listed,
+            "; …" if len(failures) > _LISTED else "",
+        )
+    return Labels(dataset, named, lambda name, chunk: kept.get(fingerprints[name], chunk, name))
+
+
+class _Turn:
+    """One teacher's turn at the documents it has not answered yet."""
+
+    def __init__(self, teacher: Teacher, name: str, store: LabelStore, *, retry_failures: bool, bar: Bar):
+        self.fingerprint = store.register(teacher)
+        self.failures: list[Annotation] = []  # old and new
+        self._teacher, self._name, self._store, self._retry, self._bar = teacher, name, store, retry_failures, bar
+        self._sent: deque[Document] = deque()
+        self._faults: list[Exception] = []  # of dataset or store, not of the teacher that happens to read from them
+        self._waiting: list[tuple[Document, Annotation]] = []
+        self._written = time.monotonic()
+        self._answered = 0
+
+    def ask(self, dataset: Dataset) -> None:
+        """Send the documents, keep the answers; whatever ends it early, what was answered is written first."""
+        source = self._pending(dataset)
+        try:
+            if (first := next(source, None)) is None:  # no need to wake the teacher
+                return
+            answers = self._teacher.annotate(chain([first], source))
+            try:
+                for annotation in answers:
+                    self._keep(annotation)
+            finally:
+                if callable(close := getattr(answers, "close", None)):
+                    close()
+            if self._faults:
+                raise self._faults[0]
+            if self._sent or next(source, None) is not None:
+                raise ClinidistillError(
+                    f"teacher {self._name!r} stopped before document {self._sent[0].id!r}; annotate() must yield one "
+                    "annotation a document"
+                )
+        except Exception as error:
+            if isinstance(error, ClinidistillError) or error in self._faults:
+                raise
+            raise ClinidistillError(
+                f"teacher {self._name!r} died after {self._answered} documents: {describe(error)}"
+            ) from error
+        finally:
+            self._write()
+
+    def _pending(self, dataset: Dataset) -> Iterator[Document]:
+        """The bare documents that wait for an answer, looked up as they are asked for."""
+        try:
+            documents = iter(dataset)
+            while chunk := list(islice(documents, _CHUNK)):
+                outcomes = self._store.outcomes(self.fingerprint, chunk)
+                for document in chunk:
+                    error = outcomes.get(document.id)
+                    if document.id not in outcomes or (self._retry and error is not None):
+                        self._sent.append(document)
+                        yield document.without_spans()
+                        continue
+                    self._bar.skip(1)
+                    if error is not None:
+                        self._fail(Annotation(document.id, self._name, error=error))
+        except Exception as error:
+            self._faults.append(error)
+            raise
+
+    def _keep(self, annotation: Annotation) -> None:
+        document = _due(self._sent, annotation, self._name)
+        sound = _sound(document, annotation, self._name)
+        self._waiting.append((document, sound))
+        late = time.monotonic() - self._written >= _SECONDS
+        if self._teacher.remote or late or len(self._waiting) >= _GROUP:
+            self._write()
+        self._answered += 1
+        self._bar.advance()
+        if sound.failed:
+            self._fail(sound)
+
+    def _fail(self, annotation: Annotation) -> None:
+        self.failures.append(annotation)
+        self._bar.note(failures=len(self.failures))
+
+    def _write(self) -> None:
+        if self._waiting:
+            self._store.add(self.fingerprint, self._waiting)
+            self._waiting = []
+        self._written = time.monotonic()
+
+
+def _due(sent: deque[Document], annotation: Annotation, name: str) -> Document:
+    """The document whose turn it is, which the annotation must be of."""
+    if not isinstance(annotation, Annotation):
+        raise ClinidistillError(f"teacher {name!r}: annotate() must yield annotations, not {type(annotation).__name__}")
+    if not sent or annotation.document_id != sent[0].id:
+        due = f"document {sent[0].id!r} was due" if sent else "none was due"
+        raise ClinidistillError(
+            f"teacher {name!r} answered document {annotation.document_id!r} where {due}; annotate() must yield one "
+            "annotation a document, in order"
+        )
+    return sent.popleft()
+
+
+def _sound(document: Document, annotation: Annotation, name: str) -> Annotation:
+    """The annotation under the teacher's name now; a failed one if its spans cannot stand."""
+    error = annotation.error
+    if error is None:
+        try:
+            document.with_spans(annotation.spans)
+            strange = sorted({span.label for span in annotation.spans if not annotation.knows(span.label)})
+            if strange:
+                raise SpanError(f"marked {strange}, which the annotation's covers leaves out")
+        except SpanError as fault:
+            error = describe(fault)
+    old = annotation.teacher
+    spans = (replace(span, source=name) if span.source in (None, old) else span for span in annotation.spans)
+    return replace(annotation, teacher=name, spans=() if error is not None else tuple(spans), error=error)
+
+
+def _named(teachers: Teacher | Iterable[Teacher] | Mapping[str, Teacher]) -> dict[str, Teacher]:
+    """The teachers by the names they go by in this call."""
+    if isinstance(teachers, Mapping):
+        pairs = list(teachers.items())
+    else:
+        pairs = [(getattr(t, "name", ""), t) for t in ([teachers] if isinstance(teachers, Teacher) else teachers)]
+    if not pairs:
+        raise ConfigError("label needs at least one teacher")
+    for _, teacher in pairs:
+        if not isinstance(teacher, Teacher):
+            raise ConfigError(f"a teacher is expected, not {type(teacher).__name__}; load_teacher(name, ...) makes one")
+    owners: dict[str, str] = {}
+    for name, teacher in pairs:
+        if teacher.fingerprint in owners:
+            raise ConfigError(
+                f"teachers {owners[teacher.fingerprint]!r} and {name!r} are the same: same class, same options; leave "
+                "one out"
+            )
+        owners[teacher.fingerprint] = name
+    if not isinstance(teachers, Mapping):
+        often = Counter(owners.values())
+        names = [name if often[name] == 1 else f"{name}-{fingerprint[:6]}" for fingerprint, name in owners.items()]
+        pairs = [(name, teacher) for name, (_, teacher) in zip(names, pairs, strict=True)]
+    if len(named := dict(pairs)) < len(pairs):
+        raise ConfigError(f"names of teachers clash: {sorted(name for name, _ in pairs)}; name them by a mapping")
+    return named
+
+
+def _count(dataset: Dataset) -> int:
+    """Number of documents, counted before anything is paid for, as what is wrong with their ids is found here."""
+    seen: set[str] = set()
+    for document in dataset:
+        if not isinstance(document, Document):
+            raise DataError(f"a Document is expected, not {type(document).__name__}; Document(id, text) makes one")
+        if document.id in seen:
+            raise DataError(f"two documents have the id {document.id!r}; ids must be unique within a dataset")
+        seen.add(document.id)
+    return len(seen)

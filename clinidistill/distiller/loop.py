@@ -1,0 +1,366 @@
+"""The training loop, on accelerate: one process or many, CPU or GPU, the same call."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import accelerate
+import torch
+from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast_object_list, set_seed
+
+from clinidistill.component import Component, digest
+from clinidistill.datasets.base import as_dataset
+from clinidistill.distiller.batches import epoch_steps
+from clinidistill.distiller.checkpoint import Checkpoints, Progress
+from clinidistill.distiller.history import History
+from clinidistill.errors import ConfigError
+from clinidistill.evaluation import evaluate
+from clinidistill.progress import track
+from clinidistill.students.base import Student
+from clinidistill.students.trainable import Example, TrainableStudent
+from clinidistill.types import Document
+
+__all__ = ["Distiller"]
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class Distiller(Component):
+    """Trains a student on labelled documents; gold and silver labels go the same way.
+
+    AdamW (Loshchilov & Hutter, ICLR 2019) with linear warm-up and linear decay; token-budget batches of similar
+    length; gradient accumulation and clipping; dev F1 (strict, micro) after each epoch, the best weights kept, early
+    stopping on it; checkpoints from which a killed training goes on with the same losses. Under ``accelerate launch``
+    the batches of a step are shared out among the processes.
+
+    Args:
+        epochs: passes over the training data.
+        lr: peak learning rate.
+        batch_tokens: most tokens in a batch, padding included.
+        accumulate: batches whose gradients one optimizer step sums, on each process.
+        warmup: share of all steps in which the rate rises from 0.
+        weight_decay: of all weights but biases and norms.
+        max_grad_norm: gradients are clipped to this norm; None does not clip.
+        precision: ``"fp32"``, ``"bf16"``, ``"fp16"`` (GPU only), or ``"auto"``: bf16 where the hardware computes in it.
+        patience: epochs without a better dev F1 before it stops; None never stops early.
+        seed: of the head, dropout and batch order.
+        device: ``"cpu"`` keeps it off a GPU; None takes what accelerate finds.
+        show: progress bar on stderr; None shows it on a terminal only.
+
+    Raises:
+        OptionError: if a setting is out of range.
+    """
+
+    display_options = frozenset({"name", "show"})
+
+    def __init__(
+        self,
+        epochs: int = 5,
+        lr: float = 5e-5,
+        batch_tokens: int = 2048,
+        *,
+        accumulate: int = 1,
+        warmup: float = 0.1,
+        weight_decay: float = 0.01,
+        max_grad_norm: float | None = 1.0,
+        precision: Precision = "auto",
+        patience: int | None = 3,
+        seed: int = 0,
+        device: Literal["cpu"] | None = None,
+        show: bool | None = None,
+    ):
+        bounds = {"epochs": epochs >= 1, "lr": lr > 0, "batch_tokens": batch_tokens >= 1, "accumulate": accumulate >= 1}
+        bounds |= {"warmup": 0 <= warmup <= 1, "weight_decay": weight_decay >= 0, "seed": seed >= 0}
+        bounds |= {
+            "max_grad_norm": max_grad_norm is None or max_grad_norm > 0,
+            "patience": patience is None or patience >= 1,
+        }
+        bounds |= {"precision": precision in ("auto", "fp32", "bf16", "fp16"), "device": device in (None, "cpu")}
+        if wrong := [name for name, fine in bounds.items() if not fine]:
+            raise ConfigError(f"Distiller: {wrong[0]} is out of range: {self.options[wrong[0]]!r}")
+        self.epochs, self.lr, self.batch_tokens, self.accumulate = epochs, lr, batch_tokens, accumulate
+        self.warmup, self.weight_decay, self.max_grad_norm = warmup, weight_decay, max_grad_norm
+        self.precision, self.patience, self.seed, self.device, self.show = precision, patience, seed, device, show
+
+    def fit(
+        self,
+        student: Student,
+        train: Iterable[Document],
+        dev: Iterable[Document] | None = None,
+        *,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int | None = None,
+    ) -> History:
+        """Train `student` in place.
+
+        Args:
+            student: a student that can be trained by gradient, such as ``token-classifier``.
+            train: labelled documents; a label outside a document's ``covers`` takes no part in its loss.
+            dev: labelled documents to choose the best epoch by; None keeps the last.
+            checkpoint: folder to keep a checkpoint in; if it holds one of this training, training goes on from there.
+            checkpoint_every: optimizer steps between checkpoints; None makes one an epoch.
+
+        Returns:
+            The record of the training, earlier parts of a resumed one included.
+
+        Raises:
+            ConfigError: if the student cannot be trained so, or there is nothing to learn from.
+            CheckpointError: if the folder holds a checkpoint of another training, or a damaged one.
+        """
+        if not isinstance(student, TrainableStudent):
+            raise ConfigError(
+                f"{type(student).__name__} is not trained by gradient; the Distiller needs a TrainableStudent"
+            )
+        documents = as_dataset(train)
+        labels = sorted(set(student.labels) or _labels_in(documents))
+        if not labels:
+            raise ConfigError(
+                "the training documents hold no label to learn; give the student labels, or check the teachers"
+            )
+        set_seed(self.seed)
+        student.prepare(labels)
+        examples = student.encode(documents)
+        if not any((example.targets >= 0).any() for example in examples):
+            raise ConfigError("the training documents hold no text to learn from")
+        gold = None if dev is None else list(dev)
+        run = _Run(self, student, examples, gold)
+        store = None if checkpoint is None else Checkpoints(checkpoint, run.fingerprint(documents))
+        return run.go(store, checkpoint_every)
+
+
+def _labels_in(documents: Iterable[Document]) -> set[str]:
+    found: set[str] = set()
+    for document in documents:
+        found |= document.labels | (document.covers or frozenset())
+    return found
+
+
+class _Run:
+    """One training on its way."""
+
+    def __init__(
+        self, settings: Distiller, student: TrainableStudent, examples: Sequence[Example], dev: list[Document] | None
+    ):
+        self.settings, self.student, self.examples, self.dev = settings, student, examples, dev
+        self.accelerator = _accelerator(settings)
+        self.where, self.history = Progress(), History()
+        self.per_step = settings.accumulate * self.accelerator.num_processes
+        self.lengths = [len(example) for example in examples]
+        self.epoch_sizes = [len(self._steps(epoch)) for epoch in range(settings.epochs)]
+        self.total = sum(self.epoch_sizes)
+        optimizer = torch.optim.AdamW(_groups(student.model, settings.weight_decay), lr=settings.lr)
+        student.model.to(self.accelerator.device)
+        self.model, self.optimizer = self.accelerator.prepare(student.model, optimizer)
+        self.best: dict[str, torch.Tensor] | None = None
+
+    def fingerprint(self, documents: Iterable[Document]) -> str:
+        """Of all that decides the course of this training."""
+        examples = [
+            [e.input_ids.tobytes(), e.targets.tobytes(), None if e.allowed is None else e.allowed.tobytes()]
+            for e in self.examples
+        ]
+        dev = None if self.dev is None else [document.to_dict() for document in self.dev]
+        return digest(
+            [self.settings.fingerprint, self.student.fingerprint, self.student.labels, examples, dev, self.per_step]
+        )
+
+    def go(self, store: Checkpoints | None, every: int | None) -> History:
+        if store is not None and (newest := store.newest()) is not None:
+            self._restore(store, newest)
+        else:
+            torch.manual_seed(self.settings.seed + self.accelerator.process_index)  # dropout differs by process
+        with track(
+            "training", total=self.total, show=self.settings.show if self.accelerator.is_main_process else False
+        ) as bar:
+            bar.advance(self.where.step)
+            while not self.where.finished:
+                steps = self._steps(self.where.epoch)
+                self.model.train()
+                for batches in steps[self.where.step_in_epoch :]:
+                    loss = self._step(batches)
+                    bar.advance(1)
+                    bar.note(epoch=self.where.epoch + 1, loss=f"{loss:.3f}")
+                    if (
+                        store is not None
+                        and every
+                        and self.where.step % every == 0
+                        and self.where.step_in_epoch < len(steps)
+                    ):
+                        self._save(store)
+                self._end_epoch()
+                if self.history.dev_f1:
+                    bar.note(dev_f1=f"{self.history.dev_f1[-1]:.3f}")
+                if store is not None:
+                    self._save(store)
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        if self.best is not None:
+            self.student.model.load_state_dict(self.best)
+        self.student.model.eval()
+        return self.history
+
+    def _steps(self, epoch: int) -> list[list[list[int]]]:
+        settings = self.settings
+        return epoch_steps(self.lengths, settings.batch_tokens, self.per_step, seed=settings.seed, epoch=epoch)
+
+    def _step(self, batches: list[list[int]]) -> float:
+        """One optimizer step; returns the mean loss per token over all processes."""
+        began = time.perf_counter()
+        accelerator, here = self.accelerator, self.accelerator.process_index
+        mine = batches[here :: accelerator.num_processes]
+        tokens = sum(int((self.examples[n].targets >= 0).sum()) for batch in batches for n in batch)
+        rate = self._rate(self.where.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        summed = torch.zeros((), device=accelerator.device)
+        # A step with fewer batches than processes leaves some without one; they take part with an empty loss.
+        for number, batch in enumerate(mine or [batches[0]]):
+            last = number == max(len(mine), 1) - 1
+            with contextlib.nullcontext() if last else accelerator.no_sync(self.model):
+                loss = self.student.loss(self.model, [self.examples[n] for n in batch], accelerator.device)
+                # Gradients are averaged over processes; the sum over tokens divided by all tokens is what is wanted.
+                scale = accelerator.num_processes / max(tokens, 1) if mine else 0.0
+                accelerator.backward(loss * scale)
+                summed += loss.detach() * bool(mine)
+        if self.settings.max_grad_norm is not None:
+            accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        total = float(accelerator.reduce(summed, reduction="sum"))
+        where = self.where
+        where.step += 1
+        where.step_in_epoch += 1
+        where.epoch_loss += total
+        where.epoch_tokens += tokens
+        where.epoch_seconds += time.perf_counter() - began
+        mean = total / max(tokens, 1)
+        self.history.steps.append({"step": where.step, "epoch": where.epoch + 1, "loss": mean, "lr": rate})
+        return mean
+
+    def _rate(self, step: int) -> float:
+        """Linear warm-up, then linear decay to 0 at the end."""
+        warm = math.ceil(self.settings.warmup * self.total)
+        share = (step + 1) / warm if step < warm else (self.total - step) / max(1, self.total - warm)
+        return self.settings.lr * min(1.0, share)
+
+    def _end_epoch(self) -> None:
+        where, settings = self.where, self.settings
+        record: dict[str, Any] = {
+            "epoch": where.epoch + 1,
+            "loss": where.epoch_loss / max(where.epoch_tokens, 1),
+            "tokens": where.epoch_tokens,
+            "seconds": where.epoch_seconds,
+            "tokens_per_second": where.epoch_tokens / max(where.epoch_seconds, 1e-9),
+        }
+        where.epoch += 1
+        where.step_in_epoch, where.epoch_loss, where.epoch_tokens, where.epoch_seconds = 0, 0.0, 0, 0.0
+        if self.dev is None:
+            self.history.best_epoch = where.epoch
+        else:
+            record |= self._dev_scores(self.dev)
+            if where.best_f1 is None or record["dev_f1"] > where.best_f1:
+                where.best_f1, where.stale, self.history.best_epoch = record["dev_f1"], 0, where.epoch
+                state = self.accelerator.unwrap_model(self.model).state_dict()
+                self.best = {name: value.detach().cpu().clone() for name, value in state.items()}
+            else:
+                where.stale += 1
+        self.history.epochs.append(record)
+        self.history.stopped_early = bool(
+            settings.patience and where.stale >= settings.patience and where.epoch < settings.epochs
+        )
+        where.finished = where.epoch >= settings.epochs or self.history.stopped_early
+
+    def _dev_scores(self, dev: list[Document]) -> dict[str, float]:
+        """Dev F1, found by the main process and told to the others, so that all decide alike."""
+        told: list[Any] = [None]
+        if self.accelerator.is_main_process:
+            device = str(self.accelerator.device)
+            bare = [document.without_spans() for document in dev]
+            scores = evaluate(dev, self.student.predict(bare, device=device), labels=self.student.labels)
+            told = [{"dev_f1": scores.strict.micro.f1, "dev_f1_lenient": scores.lenient.micro.f1}]
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(told)
+        return dict(told[0])
+
+    def _save(self, store: Checkpoints) -> None:
+        accelerator, step = self.accelerator, self.where.step
+        store.write_tensors(step, f"random-{accelerator.process_index}.safetensors", _random_state(accelerator.device))
+        if accelerator.is_main_process:
+            state = accelerator.unwrap_model(self.model).state_dict()
+            store.write_tensors(step, "model.safetensors", state)
+            if self.best is not None:
+                store.write_tensors(step, "best.safetensors", self.best)
+            moments = {
+                f"{number}.{name}": value if isinstance(value, torch.Tensor) else torch.tensor(value)
+                for number, entry in self.optimizer.state_dict()["state"].items()
+                for name, value in entry.items()
+            }
+            store.write_tensors(step, "optimizer.safetensors", moments)
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            self.where.history = self.history.to_dict()
+            self.where.scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else {}
+            store.finish(self.where)
+        accelerator.wait_for_everyone()
+
+    def _restore(self, store: Checkpoints, newest: Path) -> None:
+        accelerator = self.accelerator
+        self.where = store.progress(newest)
+        self.history = History.from_dict(self.where.history)
+        accelerator.unwrap_model(self.model).load_state_dict(store.tensors(newest, "model.safetensors"))
+        if (newest / "best.safetensors").exists():
+            self.best = store.tensors(newest, "best.safetensors")
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key, value in store.tensors(newest, "optimizer.safetensors").items():
+            number, name = key.split(".", 1)
+            state.setdefault(int(number), {})[name] = value
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        if accelerator.scaler is not None and self.where.scaler:
+            accelerator.scaler.load_state_dict(self.where.scaler)
+        _set_random_state(store.tensors(newest, f"random-{accelerator.process_index}.safetensors"), accelerator.device)
+
+
+def _accelerator(settings: Distiller) -> accelerate.Accelerator:
+    """An Accelerator with these settings; its shared state would keep those of an earlier training in this process."""
+    precision: str = settings.precision
+    only_cpu = settings.device == "cpu"
+    cpu = accelerate.PartialState(cpu=only_cpu).device.type == "cpu"
+    if precision == "auto":
+        precision = "bf16" if _computes_bf16(cpu) else "fp32"
+    if precision == "fp16" and cpu:
+        raise ConfigError("precision 'fp16' needs a GPU; use 'bf16', 'fp32' or 'auto'")
+    AcceleratorState._reset_state()
+    return accelerate.Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=only_cpu)
+
+
+def _computes_bf16(cpu: bool) -> bool:
+    if not cpu:
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters with and without weight decay: matrices have it, biases and norms (vectors) do not."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _set_random_state(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

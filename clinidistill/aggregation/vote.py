@@ -72,4 +72,4 @@ class Majority(_Vote):
         self.threshold = threshold
 
     def enough(self, votes: int, voters: int) -> bool:
-        return votes > self.threshold * voters
+        return votes / voters > self.threshold  # a rounded product would let some ties pass

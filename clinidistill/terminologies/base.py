@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
 
 from clinidistill.component import Component
+from clinidistill.errors import OptionError
+from clinidistill.registry import registry
+from clinidistill.terminologies.files import stem
 
 __all__ = ["Concept", "MemoryTerminology", "Terminology"]
 
@@ -29,6 +34,16 @@ class Concept:
     synonyms: tuple[str, ...] = ()
     types: frozenset[str] = frozenset()
 
+    @classmethod
+    def named(cls, code: str, terms: Iterable[str], types: Iterable[str] = ()) -> Concept:
+        """A concept of its terms, the preferred one first; empty and repeated ones are left out.
+
+        >>> Concept.named("6809", ["metformin", "Glucophage", "metformin"])
+        Concept(code='6809', name='metformin', synonyms=('Glucophage',), types=frozenset())
+        """
+        name, *synonyms = dict.fromkeys(term for term in terms if term)
+        return cls(code, name, tuple(synonyms), frozenset(types))
+
     @property
     def terms(self) -> tuple[str, ...]:
         """All names, the preferred one first."""
@@ -37,6 +52,9 @@ class Concept:
 
 class Terminology(Component, ABC):
     """Concepts, streamed from where they lie; iterate it as often as you like."""
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    """File name endings by which :meth:`of` knows this format, e.g. ``(".obo",)``; ``.gz`` may follow."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Concept]:
@@ -52,8 +70,10 @@ class Terminology(Component, ABC):
 
     @property
     def name(self) -> str:
-        """How it is called: its ``name`` option, else its registered or class name."""
-        return self.options.get("name") or self.registered_name or type(self).__name__
+        """How it is called: its ``name`` option, else its file's name, else its registered or class name."""
+        options = self.options
+        path = options.get("path")
+        return options.get("name") or (path and stem(path)) or self.registered_name or type(self).__name__
 
     @cached_property
     def content_hash(self) -> str:
@@ -69,9 +89,59 @@ class Terminology(Component, ABC):
         """The :attr:`content_hash`: where the concepts came from does not matter, what they are does."""
         return self.content_hash
 
+    @staticmethod
+    def of(value: Terminology | Mapping[str, Any] | str | Path | Iterable[str | Concept]) -> Terminology:
+        """`value` as a terminology.
+
+        Args:
+            value: a terminology; a file's path, whose ending tells the format; a mapping of a format's options,
+                with the format's name under ``"format"`` unless the ending of its ``"path"`` tells it; or terms
+                and concepts at hand (a term is its own code).
+
+        Raises:
+            OptionError: if it is none of these, or the ending tells no format.
+            RegistryError: if the format is unknown.
+
+        >>> [concept.code for concept in Terminology.of(["aspirin", Concept("6809", "metformin")])]
+        ['aspirin', '6809']
+        """
+        if isinstance(value, Terminology):
+            return value
+        if isinstance(value, (str, Path)):
+            value = {"path": value}
+        if isinstance(value, Mapping):
+            options = dict(value)
+            format_ = options.pop("format", None) or _format_of(options.get("path"))
+            terminology = registry("terminologies").create(format_, **options)
+            assert isinstance(terminology, Terminology)
+            return terminology
+        concepts = [Concept(item, item) if isinstance(item, str) else item for item in value]
+        if strange := {type(item).__name__ for item in concepts if not isinstance(item, Concept)}:
+            raise OptionError(f"a terminology is made of terms (str) and Concepts, not of {', '.join(sorted(strange))}")
+        return MemoryTerminology(concepts)
+
+
+def _format_of(path: object) -> str:
+    """The name of the format that claims the ending of `path`."""
+    name = Path(str(path or "")).name.lower().removesuffix(".gz")
+    formats = registry("terminologies")
+    endings: list[str] = []
+    for each in formats.available():
+        cls = formats.get(each.name) if each.state == "ready" else Terminology
+        suffixes = cls.suffixes if issubclass(cls, Terminology) else ()
+        if name.endswith(suffixes or ("\0",)):
+            return each.name
+        endings += suffixes
+    raise OptionError(
+        f"the ending of {name!r} tells no terminology format ({', '.join(endings)} would): name it, as in "
+        '{"format": "obo", "path": ...}'
+    )
+
 
 class MemoryTerminology(Terminology):
     """Concepts held in a list."""
+
+    registered_name: ClassVar[str | None] = "terminology"
 
     def __init__(self, concepts: Iterable[Concept], name: str | None = None):
         self._concepts = list(concepts)

@@ -1,0 +1,35 @@
+"""Terms that are in terminologies but mean something else in notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from clinidistill.matching.normalize import normalize
+from clinidistill.matching.variants import plurals
+
+__all__ = ["StopList", "folded", "stop_list"]
+
+StopList = Literal["everyday", "analytes"]
+
+
+@cache
+def stop_list(name: StopList) -> frozenset[str]:
+    """The packaged list of that name, normalised, in singular and plural.
+
+    ``"everyday"`` holds ordinary words, foods, units and headings; ``"analytes"`` holds what is measured in the
+    body or used in laboratories, which drug terminologies name too.
+
+    >>> "can" in stop_list("everyday"), "creatinine" in stop_list("analytes")
+    (True, True)
+    """
+    text = resources.files("clinidistill.matching").joinpath(f"stop_{name}.txt").read_text(encoding="utf-8")
+    lines = (line.strip() for line in text.splitlines())
+    return folded(line for line in lines if line and not line.startswith("#"))
+
+
+def folded(terms: Iterable[str]) -> frozenset[str]:
+    """`terms` normalised, in singular and plural."""
+    return frozenset(normalize(form).text.strip() for term in terms for form in (term, *plurals(term)))

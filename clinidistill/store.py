@@ -137,7 +137,7 @@ class LabelStore:
             f"{type(teacher).__module__}.{type(teacher).__qualname__}",
             None if labels is None else json.dumps(sorted(labels)),
             json.dumps({str(name): _shown(value, str(name)) for name, value in teacher.options.items()}),
-            datetime.now(UTC).isoformat(timespec="seconds"),
+            datetime.now(UTC).isoformat(),
         )
         with self._transaction() as connection:
             connection.execute(

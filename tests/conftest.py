@@ -8,3 +8,48 @@ from hypothesis import settings
 
 settings.register_profile("quick", max_examples=60, deadline=None, derandomize=True)
 settings.load_profile("quick")
+
+import string
+
+import pytest
+
+WORDS = (
+    "a after and at because began by chest continued daily denied dose each for from given had has he her history in is "
+    "it mg no of on once or past patient reported she started stopped the then to took twice was were with without "
+    "aspirin codeine insulin lisinopril metformin naproxen prednisone warfarin "
+    "anaemia asthma cancer diabetes gout hypertension migraine pneumonia "
+    "cough dizziness fatigue fever headache nausea pain rash"
+).split()
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory):
+    """Folder of an untrained BERT (2 layers of 32, 64 positions) that knows WORDS and spells out all other words."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    torch.set_num_threads(1)  # such a model gains nothing from more
+    letters = string.ascii_lowercase + string.digits
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.punctuation, *letters]
+    tokens += [f"##{letter}" for letter in letters] + [word for word in WORDS if len(word) > 1]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    ends = [(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", "[CLS] $A [SEP] $B [SEP]", ends)
+    tokenizer.decoder = decoders.WordPiece()
+    config = BertConfig(
+        vocab_size=len(tokens),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    folder = tmp_path_factory.mktemp("tiny-base")
+    torch.manual_seed(0)
+    BertModel(config).save_pretrained(folder)
+    BertTokenizerFast(tokenizer_object=tokenizer, model_max_length=64).save_pretrained(folder)
+    return folder

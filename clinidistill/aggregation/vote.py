@@ -9,19 +9,30 @@ from collections.abc import Iterator
 from clinidistill.aggregation.base import Aggregator
 from clinidistill.errors import OptionError
 from clinidistill.labels import Opinions
-from clinidistill.types import Span
+from clinidistill.types import Span, flatten
 
 __all__ = ["Intersection", "Majority", "Union"]
 
 
 class _Vote(Aggregator):
-    """Keeps the spans (same offsets, same label) that enough of the teachers with a vote marked."""
+    """Keeps the spans (same offsets, same label) that enough of the teachers with a vote marked.
+
+    Args:
+        flat: of kept spans that overlap keep the longest only, whatever their labels.
+    """
+
+    def __init__(self, flat: bool = False):
+        self.flat = flat
 
     @abstractmethod
     def enough(self, votes: int, voters: int) -> bool:
         """Whether `votes` of `voters` keep a span; ``1 <= votes <= voters``."""
 
-    def combine_document(self, opinions: Opinions) -> Iterator[Span]:
+    def combine_document(self, opinions: Opinions) -> list[Span]:
+        kept = self._kept(opinions)
+        return flatten(kept) if self.flat else list(kept)
+
+    def _kept(self, opinions: Opinions) -> Iterator[Span]:
         said = [annotation for annotation in opinions.annotations.values() if not annotation.failed]
         first: dict[tuple[int, int, str], Span] = {}
         votes: Counter[tuple[int, int, str]] = Counter()
@@ -43,14 +54,22 @@ class _Vote(Aggregator):
 
 
 class Union(_Vote):
-    """Every span that at least one teacher marked. Scores are the share of voters."""
+    """Every span that at least one teacher marked. Scores are the share of voters.
+
+    Args:
+        flat: of spans that overlap keep the longest only, whatever their labels.
+    """
 
     def enough(self, votes: int, voters: int) -> bool:
         return True
 
 
 class Intersection(_Vote):
-    """The spans that all teachers with a vote on their label marked."""
+    """The spans that all teachers with a vote on their label marked.
+
+    Args:
+        flat: of spans that overlap keep the longest only, whatever their labels.
+    """
 
     def enough(self, votes: int, voters: int) -> bool:
         return votes == voters
@@ -61,12 +80,14 @@ class Majority(_Vote):
 
     Args:
         threshold: the share to pass, in ``[0, 1)``; 0.5 is a plain majority, and a tie is none.
+        flat: of spans that overlap keep the longest only, whatever their labels.
 
     Raises:
         OptionError: if the threshold is outside ``[0, 1)``.
     """
 
-    def __init__(self, threshold: float = 0.5):
+    def __init__(self, threshold: float = 0.5, flat: bool = False):
+        super().__init__(flat)
         if not 0 <= threshold < 1:
             raise OptionError(f"majority: threshold {threshold} must be at least 0 and below 1")
         self.threshold = threshold

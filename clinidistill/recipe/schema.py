@@ -1,0 +1,152 @@
+"""What a recipe may say, checked before anything runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from clinidistill.datasets import Dataset, load_dataset
+from clinidistill.errors import ConfigError, DataError
+from clinidistill.settings import Settings
+
+__all__ = ["Component", "Data", "Recipe", "Split"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Component(BaseModel):
+    """A registered component and its options: ``{use = "terminology", label = "medication", path = "drugs.csv"}``."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    use: str = Field(description="Name that the component is registered under.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but ``use``."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Split(_Strict):
+    """How many documents (ints) or which shares (floats) of one dataset go into each part."""
+
+    train: int | float
+    dev: int | float = 0
+    test: int | float
+    seed: int | None = Field(None, description="Shuffles by this seed; None cuts in the order of document ids.")
+
+
+class Data(_Strict):
+    """The documents: one source that is split, or a source for each part."""
+
+    source: Component | None = Field(None, description="One dataset, cut by `split`.")
+    split: Split | None = None
+    train: Component | None = None
+    dev: Component | None = None
+    test: Component | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.source is not None:
+            if self.split is None or self.train or self.dev or self.test:
+                raise ValueError("`source` goes with `split`, and without train, dev and test of their own")
+        elif self.train is None or self.test is None or self.split is not None:
+            raise ValueError("give `source` and `split`, or `train`, `test` and perhaps `dev`")
+        return self
+
+    def load(self) -> dict[str, Dataset | None]:
+        """The parts by name: ``train``, ``dev`` (None where there is none) and ``test``."""
+        if self.source is not None and self.split is not None:
+            whole = load_dataset(self.source.use, **self.source.options)
+            sizes = [self.split.train, self.split.dev, self.split.test]
+            if any(isinstance(size, float) for size in sizes):
+                sizes = [float(size) for size in sizes]
+            train, dev, test = whole.sorted().split(*sizes, seed=self.split.seed)
+            return {"train": train, "dev": dev if self.split.dev else None, "test": test}
+        parts = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {name: None if part is None else load_dataset(part.use, **part.options) for name, part in parts.items()}
+
+
+class Recipe(_Strict):
+    """One run: which notes, which teachers, how their opinions combine, which student, how it is trained.
+
+    Read it with :meth:`load`. Paths are relative to the recipe's file; ``${CLINIDISTILL_DATA}`` and other environment
+    variables are filled in.
+    """
+
+    name: str = Field(pattern=r"^[\w.-]+$", description="Names the run folder and the student.")
+    seed: int = 0
+    labels: list[str] | None = Field(None, min_length=1, description="Labels to learn and score; None: those found.")
+    data: Data
+    teachers: list[Component] = Field(min_length=1)
+    aggregator: Component = Component(use="majority")
+    student: Component
+    distiller: dict[str, Any] = Field(default_factory=dict, description="Options of the Distiller.")
+    human_baseline: bool = Field(True, description="Train the same student on the human labels of `train` as well.")
+    baseline_distiller: dict[str, Any] = Field(
+        default_factory=dict, description="Options in which the baseline's Distiller differs."
+    )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """The recipe in a TOML (or JSON) file.
+
+        Raises:
+            DataError: if the file is absent or no TOML.
+            ConfigError: naming each field at fault.
+        """
+        file = Path(path)
+        try:
+            text = file.read_text(encoding="utf-8")
+            data = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+        except OSError as error:
+            raise DataError(f"cannot read the recipe ({error.strerror})", path=file) from None
+        except ValueError as error:
+            line = re.search(r"line (\d+)", str(error))
+            raise DataError(f"is no TOML: {error}", path=file, line=int(line[1]) if line else None) from None
+        try:
+            return cls.model_validate(_resolved(data, file.resolve().parent))
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
+                for detail in error.errors(include_input=False, include_url=False)
+            )
+            raise ConfigError(f"{file}: {problems}") from None
+
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_PATHS = {"path", "base", "store"}
+
+
+def _resolved(value: Any, folder: Path, key: str = "") -> Any:
+    """`value` with variables filled in and paths made absolute."""
+    if isinstance(value, Mapping):
+        return {name: _resolved(item, folder, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_resolved(item, folder, key) for item in value]
+    if not isinstance(value, str):
+        return value
+    text = _VARIABLE.sub(_variable, value)
+    if key in _PATHS and not Path(text).is_absolute():
+        # A base may also be a package's or a hub's name: only what is there beside the recipe is a path.
+        local = folder / text
+        return str(local) if key != "base" or local.exists() else text
+    return text
+
+
+def _variable(match: re.Match[str]) -> str:
+    name = match[1]
+    if name == "CLINIDISTILL_DATA":
+        return str(Settings().data.resolve())
+    if name not in os.environ:
+        raise ConfigError(f"the recipe uses ${{{name}}}, which the environment does not set")
+    return os.environ[name]

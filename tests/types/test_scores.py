@@ -56,3 +56,7 @@ def test_printed_scores_are_a_table_with_a_row_for_each_label(scores):
 
 def test_scores_are_hashable(scores):
     assert hash(scores) == hash(scores)
+
+
+def test_scores_survive_json(scores):
+    assert Scores.from_dict(json.loads(json.dumps(scores.to_dict()))) == scores

@@ -301,13 +301,13 @@ def test_a_fault_of_the_data_is_not_blamed_on_the_teacher():
         label(Broken(), teacher)
 
 
-def test_remote_answers_are_written_one_by_one_and_cheap_ones_in_groups(monkeypatch):
+def test_remote_and_slow_answers_are_written_one_by_one_and_cheap_ones_in_groups(monkeypatch):
     class Remote(Regex):
         remote = True
 
-    monkeypatch.setattr(labeling, "_SECONDS", 60)
     notes = [Document(str(n), "metformin") for n in range(200)]
-    for cls, groups in ((Remote, [1] * 200), (Regex, [64, 64, 64, 8])):
+    for cls, seconds, groups in ((Remote, 60, [1] * 200), (Regex, 60, [64, 64, 64, 8]), (Regex, 0, [1] * 200)):
+        monkeypatch.setattr(labeling, "_SECONDS", seconds)
         with LabelStore(":memory:") as store:
             add, sizes = store.add, []
             store.add = lambda fingerprint, rows, add=add, sizes=sizes: (

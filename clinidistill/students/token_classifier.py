@@ -19,9 +19,9 @@ from clinidistill.errors import ConfigError, DataError
 from clinidistill.students.base import METADATA_FILE, as_documents
 from clinidistill.students.bases import resolve_base
 from clinidistill.students.decoding import decode
-from clinidistill.students.encoding import IGNORE, Encoder, Window, flatten, iob2_tags, tag_window, token_batches
+from clinidistill.students.encoding import IGNORE, Encoder, Window, iob2_tags, tag_window, token_batches
 from clinidistill.students.trainable import Example, TrainableStudent
-from clinidistill.types import Document
+from clinidistill.types import Document, flatten
 
 __all__ = ["TokenClassifier"]
 

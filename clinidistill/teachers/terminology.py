@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class TerminologyTeacher(Teacher):
         match_abbreviation_case: whether names of at most four letters, all capitals, are found in capitals only.
 
     Raises:
-        OptionError: if not exactly one of `terminology` and `path` is given, or it is no terminology.
+        OptionError: if not exactly one of `terminology` and `path` is given, it is no terminology, or there is no
+            such stop list.
 
     >>> teacher = TerminologyTeacher(["heart failure", "ALL"], label="disease")
     >>> note = Document("n1", "All had heart failures.")
@@ -56,8 +57,8 @@ class TerminologyTeacher(Teacher):
         label: str,
         name: str | None = None,
         min_length: int = 3,
-        stop_terms: Collection[str] = (),
-        stop_lists: Collection[StopList] = ("everyday", "analytes"),
+        stop_terms: Sequence[str] = (),
+        stop_lists: Sequence[StopList] = ("everyday", "analytes"),
         plurals: bool = True,
         spellings: bool = True,
         unqualified: bool = True,
@@ -68,6 +69,8 @@ class TerminologyTeacher(Teacher):
             raise OptionError("a terminology teacher takes exactly one of terminology= and path=")
         if isinstance(stop_terms, str) or isinstance(stop_lists, str):
             raise OptionError("stop_terms and stop_lists are lists of strings, not one string")
+        for each in stop_lists:
+            stop_list(each)
         self.terminology = Terminology.of(source)
         self._label = label
         self._min_length = min_length

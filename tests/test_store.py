@@ -353,6 +353,19 @@ def test_processes_share_a_file_that_none_of_them_made(tmp_path):
         assert [teacher.answered for teacher in store.teachers()] == [100, 100, 100]
 
 
+def test_a_process_that_finds_the_file_made_meanwhile_uses_it(tmp_path):
+    class Late(LabelStore):
+        looks = 0
+
+        def _is_new(self):
+            self.looks += 1
+            return self.looks == 1 or super()._is_new()
+
+    with LabelStore(tmp_path / "s.sqlite") as first, Late(tmp_path / "s.sqlite") as second:
+        fingerprint = stored(first, Annotation("n1", "t"))
+        assert second.outcomes(fingerprint, [NOTE]) == {"n1": None}
+
+
 def test_a_writer_that_holds_the_file_too_long_is_reported(tmp_path):
     path = tmp_path / "s.sqlite"
     holder = sqlite3.connect(path, isolation_level=None)

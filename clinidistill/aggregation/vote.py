@@ -18,7 +18,7 @@ class _Vote(Aggregator):
     """Keeps the spans (same offsets, same label) that enough of the teachers with a vote marked.
 
     Args:
-        flat: of kept spans that overlap keep the longest only, whatever their labels.
+        flat: of kept spans that overlap keep one, whatever their labels: the longest, then that with most votes.
     """
 
     def __init__(self, flat: bool = False):
@@ -57,7 +57,7 @@ class Union(_Vote):
     """Every span that at least one teacher marked. Scores are the share of voters.
 
     Args:
-        flat: of spans that overlap keep the longest only, whatever their labels.
+        flat: of spans that overlap keep one, whatever their labels: the longest, then that with most votes.
     """
 
     def enough(self, votes: int, voters: int) -> bool:
@@ -68,7 +68,7 @@ class Intersection(_Vote):
     """The spans that all teachers with a vote on their label marked.
 
     Args:
-        flat: of spans that overlap keep the longest only, whatever their labels.
+        flat: of spans that overlap keep one, whatever their labels: the longest, then that with most votes.
     """
 
     def enough(self, votes: int, voters: int) -> bool:
@@ -80,7 +80,7 @@ class Majority(_Vote):
 
     Args:
         threshold: the share to pass, in ``[0, 1)``; 0.5 is a plain majority, and a tie is none.
-        flat: of spans that overlap keep the longest only, whatever their labels.
+        flat: of spans that overlap keep one, whatever their labels: the longest, then that with most votes.
 
     Raises:
         OptionError: if the threshold is outside ``[0, 1)``.

@@ -143,13 +143,13 @@ class Span:
 
 
 def flatten(spans: Iterable[Span]) -> list[Span]:
-    """Spans without overlaps, by place: of those that overlap the longest stays, then the first.
+    """Spans without overlaps, by place: of overlapping ones the longest stays, then the highest score, then the first.
 
     >>> [span.key for span in flatten([Span(0, 10, "symptom"), Span(6, 10, "symptom"), Span(12, 14, "symptom")])]
     [(0, 10, 'symptom'), (12, 14, 'symptom')]
     """
     kept: list[Span] = []
-    for span in sorted(spans, key=lambda s: (s.start - s.end, s)):
+    for span in sorted(spans, key=lambda s: (s.start - s.end, -s.score, s)):
         at = bisect(kept, span)
         free_before = at == 0 or kept[at - 1].end <= span.start
         if free_before and (at == len(kept) or span.end <= kept[at].start):

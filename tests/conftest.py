@@ -1,25 +1,21 @@
 """Shared by all tests: no model hub is asked, and hypothesis is quick and the same each time."""
 
 import os
-
-os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
-
-from hypothesis import settings
-
-settings.register_profile("quick", max_examples=60, deadline=None, derandomize=True)
-settings.load_profile("quick")
-
 import string
 
 import pytest
+from hypothesis import settings
 
-WORDS = (
-    "a after and at because began by chest continued daily denied dose each for from given had has he her history in is "
-    "it mg no of on once or past patient reported she started stopped the then to took twice was were with without "
-    "aspirin codeine insulin lisinopril metformin naproxen prednisone warfarin "
-    "anaemia asthma cancer diabetes gout hypertension migraine pneumonia "
-    "cough dizziness fatigue fever headache nausea pain rash"
-).split()
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
+settings.register_profile("quick", max_examples=60, deadline=None, derandomize=True)
+settings.load_profile("quick")
+
+WORDS = """\
+a after and at because began by chest continued daily denied dose each for from given had has he her history
+in is it mg no of on once or past patient reported she started stopped the then to took twice was were with
+without aspirin codeine insulin lisinopril metformin naproxen prednisone warfarin anaemia asthma cancer
+diabetes gout hypertension migraine pneumonia cough dizziness fatigue fever headache nausea pain rash
+""".split()  # noqa: SIM905 - prose, not a table
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ def label(
     store: str | Path | LabelStore | None = None,
     *,
     retry_failures: bool = False,
+    allow_remote: bool = False,
     progress: bool | None = None,
 ) -> Labels:
     """Have each teacher mark each document, and keep every answer.
@@ -48,6 +49,7 @@ def label(
             first six digits of their fingerprint appended.
         store: the store, or its file; None keeps the annotations in memory as long as the result lives.
         retry_failures: ask again where a teacher failed earlier.
+        allow_remote: let notes leave this machine, for teachers that say they send them (``Teacher.remote``).
         progress: show progress on stderr; None shows it when that is a terminal.
 
     Returns:
@@ -55,7 +57,7 @@ def label(
 
     Raises:
         DataError: if two documents share an id.
-        ConfigError: if there is no teacher, or one is there twice.
+        ConfigError: if there is no teacher, one is there twice, or one is remote without `allow_remote`.
         StoreError: if the store cannot be used.
         ClinidistillError: if a teacher dies or stops in the middle, or answers out of order; what it answered
             before is in the store.
@@ -72,6 +74,8 @@ def label(
     [(3, 13, 'medication')]
     """
     named = _named(teachers)
+    for teacher in named.values():
+        teacher.check_remote(allow_remote)
     dataset = as_dataset(documents)
     total = _count(dataset)
     kept = store if isinstance(store, LabelStore) else LabelStore(":memory:" if store is None else store)

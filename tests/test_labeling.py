@@ -301,6 +301,20 @@ def test_a_fault_of_the_data_is_not_blamed_on_the_teacher():
         label(Broken(), teacher)
 
 
+def test_notes_go_to_a_remote_teacher_only_after_the_caller_allowed_it():
+    class Remote(Regex):
+        remote = True
+
+    teacher = Remote()
+    with pytest.raises(ConfigError, match="allow_remote=True"):
+        label(NOTES, teacher)
+    with pytest.raises(ConfigError, match="allow_remote=True"):
+        cd.evaluate(teacher, NOTES)
+    assert teacher.seen == []
+    label(NOTES, teacher, allow_remote=True)
+    assert len(teacher.seen) == len(NOTES)
+
+
 def test_remote_and_slow_answers_are_written_one_by_one_and_cheap_ones_in_groups(monkeypatch):
     class Remote(Regex):
         remote = True
@@ -314,7 +328,7 @@ def test_remote_and_slow_answers_are_written_one_by_one_and_cheap_ones_in_groups
                 sizes.append(len(rows)),
                 add(fingerprint, rows),
             )
-            label(notes, cls(), store)
+            label(notes, cls(), store, allow_remote=True)
         assert sizes == groups
 
 

@@ -110,6 +110,7 @@ def label(
     format: Format = "jsonl",
     rename: Rename = None,
     retry_failures: Annotated[bool, typer.Option(help="Ask again where a teacher failed earlier.")] = False,
+    allow_remote: Annotated[bool, typer.Option(help="Let notes leave this machine, if a teacher sends them.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Have teachers mark notes, and write what they agree on. Run again, it asks only for what is missing."""
@@ -119,7 +120,12 @@ def label(
     kind, options = component(aggregator)
     combiner = cd.load_aggregator(kind, **options)
     labels = cd.label(
-        _load(format, notes, rename), teachers, store=store, retry_failures=retry_failures, progress=_progress(quiet)
+        _load(format, notes, rename),
+        teachers,
+        store=store,
+        retry_failures=retry_failures,
+        allow_remote=allow_remote,
+        progress=_progress(quiet),
     )
     count = combiner.fit(labels).combine(labels).save(output)
     err.print(f"{count} notes labelled by {', '.join(labels.teachers)}; silver labels in {output}", highlight=False)

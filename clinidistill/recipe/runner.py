@@ -92,14 +92,18 @@ class _Run:
         train, dev, test = (self._part(name) for name in ("train", "dev", "test"))
         assert train is not None
         assert test is not None
-        train_labels = label(train, self.teachers, self.folder / "labels.sqlite", progress=self.progress)
+        train_labels = self._label(train)
         silver = self._aggregate(train_labels, dev)
         student = self._train("student", silver, dev, self.distiller)
         human = self._train("human", train, dev, self.baseline_distiller) if self.recipe.human_baseline else None
-        test_labels = label(test, self.teachers, self.folder / "labels.sqlite", progress=self.progress)
+        test_labels = self._label(test)
         systems = self._evaluate(test, test_labels, student, human)
         self._write_card(student, systems, len(silver))
         return RunResult(self.folder, systems, student)
+
+    def _label(self, documents: Dataset) -> Labels:
+        store, remote = self.folder / "labels.sqlite", self.recipe.allow_remote
+        return label(documents, self.teachers, store, allow_remote=remote, progress=self.progress)
 
     def _part(self, name: str) -> Dataset | None:
         part = self.parts[name]

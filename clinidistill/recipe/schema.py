@@ -88,6 +88,7 @@ class Recipe(_Strict):
     labels: list[str] | None = Field(None, min_length=1, description="Labels to learn and score; None: those found.")
     data: Data
     teachers: list[Component] = Field(min_length=1)
+    allow_remote: bool = Field(False, description="Let notes leave this machine, for teachers that send them.")
     aggregator: Component = Component(use="majority")
     student: Component
     distiller: dict[str, Any] = Field(default_factory=dict, description="Options of the Distiller.")

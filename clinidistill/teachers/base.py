@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from clinidistill.component import Component
-from clinidistill.errors import ClinidistillError, SpanError
+from clinidistill.errors import ClinidistillError, ConfigError, SpanError
 from clinidistill.types import Annotation, Document, Span
 
 __all__ = ["Teacher"]
@@ -36,7 +36,7 @@ class Teacher(Component, ABC):
     """
 
     remote: ClassVar[bool] = False
-    """Whether notes leave this machine when it labels."""
+    """Whether notes leave this machine when it labels; then it does so only after the caller allowed it."""
 
     @property
     def name(self) -> str:
@@ -75,12 +75,29 @@ class Teacher(Component, ABC):
             )
         return Annotation(document.id, name, spans, labels, seconds=time.perf_counter() - started)
 
+    def check_remote(self, allowed: bool = False) -> None:
+        """Make sure that notes may go where they would go.
+
+        Args:
+            allowed: whether the caller allowed it; an ``allow_remote`` option of the teacher's own counts as well.
+
+        Raises:
+            ConfigError: if it is remote and nobody allowed it.
+        """
+        if self.remote and not (allowed or self.options.get("allow_remote")):
+            raise ConfigError(
+                f"teacher {self.name!r} sends notes to another machine; if they may leave this one, say "
+                "allow_remote=True where you label"
+            )
+
     def predict(self, documents: Iterable[Document]) -> Iterator[Document]:
         """The documents with its spans in place of theirs, for evaluation.
 
         Raises:
+            ConfigError: if it is remote and was not made with ``allow_remote=True``.
             ClinidistillError: if it fails on a document; :func:`clinidistill.label` records failures instead.
         """
+        self.check_remote()
         for document in documents:
             annotation = self._annotate_one(document)
             if annotation.error is not None:

@@ -83,6 +83,7 @@ def test_a_folder_is_read_sorted_with_sub_folders_and_without_hidden_or_foreign_
     for n, name in enumerate(["b.jsonl", "a.ndjson", "c/d.jsonl", ".hidden.jsonl", ".git/e.jsonl", "notes.txt"]):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(numbered(n))
+    (tmp_path / "folder.jsonl").mkdir()
     assert [document.id for document in jsonl(tmp_path)] == ["1", "0", "2"]
 
 
@@ -199,3 +200,27 @@ def test_a_path_that_cannot_be_written_is_a_data_error(tmp_path):
     for path in (tmp_path / "x.jsonl", tmp_path / "file" / "y.jsonl"):
         with pytest.raises(DataError, match="cannot be written"):
             cd.MemoryDataset([Document("n1", "Well.")]).save(path)
+
+
+def test_labels_merged_into_one_do_not_mark_a_mention_twice(tmp_path):
+    spans = (Span(0, 4, "sign"), Span(0, 4, "symptom"), Span(5, 9, "sign"))
+    cd.MemoryDataset([Document("n1", "pain, ache", spans)]).save(tmp_path / "x.jsonl")
+    (document,) = jsonl(tmp_path / "x.jsonl", labels={"sign": "symptom", "symptom": "symptom"})
+    assert document.spans == (Span(0, 4, "symptom"), Span(5, 9, "symptom"))
+
+
+def test_a_former_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    target = tmp_path / "out"
+    cd.MemoryDataset([Document("n1", "Well.")]).save(target, format="brat")
+    rename = type(target).rename
+
+    def failing(self, new):
+        if self.suffix == ".tmp":
+            raise OSError(5, "Input/output error")
+        return rename(self, new)
+
+    monkeypatch.setattr(type(target), "rename", failing)
+    with pytest.raises(DataError, match="cannot be written: Input/output error"):
+        cd.MemoryDataset([Document("n2", "Well.")]).save(target, format="brat")
+    assert [document.id for document in cd.load_dataset("brat", path=target)] == ["n1"]
+    assert list(tmp_path.iterdir()) == [target]

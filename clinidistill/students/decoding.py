@@ -1,7 +1,7 @@
 """Token probabilities → spans on whole words.
 
 A word's verdict is pooled over its word pieces and over the windows it stands in: the mass of a label is the mean of
-``P(B-x) + P(I-x)`` over all of them, and whether a mention opens at the word is asked of its first pieces.
+``P(B-x) + P(I-x)`` over all of them, and whether a mention opens at the word is asked of its first piece in each.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def decode(
     words = np.array([match.span() for match in WORD.finditer(text)], dtype=np.int64).reshape(-1, 2)
     if not len(words) or not len(starts):
         return []
-    token, word = _pieces(starts, ends, words)
+    token, word, is_first = _pieces(starts, ends, words)
     pieces = np.bincount(word, minlength=len(words))
     seen = np.flatnonzero(pieces)  # a character that the tokenizer drops has no say and breaks no mention
-    outside, mass, opening = _pool(probabilities[token], word, starts[token] <= words[word, 0], pieces)
+    outside, mass, opening = _pool(probabilities[token], word, is_first, pieces)
     outside, mass, opening = outside[seen], mass[seen], opening[seen]
 
     best = mass.argmax(axis=1)
@@ -69,13 +69,21 @@ def decode(
 
 def _pieces(
     starts: NDArray[np.int64], ends: NDArray[np.int64], words: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs (token, word) that share a character; a token over several words is a piece of each."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Pairs (token, word) that share a character, and whether a mention that opens at the word has its B there.
+
+    A token over several words is a piece of each, but opens only the first. Of several tokens for one character (its
+    bytes) only the first opens.
+    """
     first = np.searchsorted(words[:, 1], starts, "right")
     count = np.maximum(np.searchsorted(words[:, 0], ends, "left") - first, 0)
     token = np.repeat(np.arange(len(starts)), count)
     within = np.arange(len(token)) - np.repeat(np.cumsum(count) - count, count)
-    return token, first[token] + within
+    word = first[token] + within
+    opens = (within == 0) & (starts[token] <= words[word, 0])
+    repeats = opens[:-1] & (np.diff(word) == 0) & (np.diff(token) == 1)
+    opens[1:] &= ~repeats
+    return token, word, opens
 
 
 def _pool(

@@ -7,6 +7,7 @@ IOB2 is the scheme of Tjong Kim Sang & Veenstra, *Representing Text Chunks* (EAC
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clinidistill.errors import ConfigError
-from clinidistill.types import Document, Span, flatten
+from clinidistill.types import Document, Span
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,6 +27,8 @@ IGNORE = -100
 """Tag id of tokens that take no part in the loss (PyTorch's convention)."""
 
 Ints = NDArray[np.int64]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half of a UTF-16 pair: no tokenizer takes it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +79,7 @@ class Encoder:
         if not texts:
             return []
         encoded: Any = self.tokenizer(
-            list(texts),
+            [_SURROGATE.sub("\ufffd", text) for text in texts],  # offsets stay
             truncation=True,
             max_length=self.max_length,
             stride=self.stride,
@@ -109,7 +112,7 @@ def tag_window(window: Window, document: Document, spans: Sequence[Span], labels
     Args:
         window: a window of `document`.
         document: its document.
-        spans: the document's spans without overlaps (:func:`~clinidistill.types.flatten`); labels not in `labels` are passed over.
+        spans: its spans without overlaps (:func:`~clinidistill.types.flatten`); unknown labels are passed over.
         labels: the labels in tag order.
     """
     real = window.ends > window.starts
@@ -126,8 +129,8 @@ def tag_window(window: Window, document: Document, spans: Sequence[Span], labels
             continue
         begin = 1 + 2 * position[span.label]
         tags[places[first:last]] = begin + 1
-        opens_here = not document.text[span.start : max(span.start, int(starts[first]))].strip()
-        if opens_here:
+        # Only at the left edge of a window may the mention have opened before.
+        if first or not document.text[span.start : max(span.start, int(starts[first]))].strip():
             tags[places[first]] = begin
     return tags
 

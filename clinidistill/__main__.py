@@ -1,0 +1,5 @@
+"""``python -m clinidistill``."""
+
+from clinidistill.cli import main
+
+main()

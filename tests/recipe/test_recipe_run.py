@@ -1,0 +1,207 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import clinidistill as cd
+from clinidistill.errors import ConfigError, DataError, OptionError
+from clinidistill.recipe import runner
+from clinidistill.recipe.results import markdown
+
+DRUGS = ["aspirin", "codeine", "insulin", "lisinopril", "metformin", "naproxen", "prednisone", "warfarin"]
+SYMPTOMS = ["cough", "dizziness", "fatigue", "fever", "headache", "nausea"]
+
+
+def notes(first, last):
+    for n in range(first, last):
+        drug, symptom = DRUGS[n % len(DRUGS)], SYMPTOMS[n % len(SYMPTOMS)]
+        text = f"The patient took {drug} daily, denied {symptom}."
+        drug_at, symptom_at = text.index(drug), text.index(symptom)
+        yield cd.Document(
+            f"n{n:02}",
+            text,
+            [
+                cd.Span(drug_at, drug_at + len(drug), "medication"),
+                cd.Span(symptom_at, symptom_at + len(symptom), "symptom"),
+            ],
+        )
+
+
+@pytest.fixture
+def recipe_file(tmp_path, tiny_base):
+    cd.MemoryDataset(notes(0, 40)).save(tmp_path / "notes.jsonl")
+    (tmp_path / "drugs.csv").write_text("code,name\n" + "".join(f"D{n},{d}\n" for n, d in enumerate(DRUGS[:6])))
+    (tmp_path / "symptoms.csv").write_text("code,name\n" + "".join(f"S{n},{s}\n" for n, s in enumerate(SYMPTOMS)))
+    file = tmp_path / "recipe.toml"
+    file.write_text(f"""
+name = "tiny"
+seed = 3
+[data.source]
+use = "jsonl"
+path = "notes.jsonl"
+[data.split]
+train = 24
+dev = 8
+test = 8
+[[teachers]]
+use = "terminology"
+name = "drugs"
+label = "medication"
+path = "drugs.csv"
+[[teachers]]
+use = "terminology"
+name = "symptoms"
+label = "symptom"
+terminology = {{ format = "table", path = "symptoms.csv" }}
+[student]
+use = "token-classifier"
+base = "{tiny_base.as_posix()}"
+[distiller]
+epochs = 3
+lr = 2e-3
+batch_tokens = 256
+precision = "fp32"
+""")
+    return file
+
+
+def test_a_recipe_runs_to_its_end_and_leaves_a_whole_run_folder(recipe_file, tmp_path):
+    result = cd.run(recipe_file, tmp_path / "run", progress=False)
+    assert [system.name for system in result.systems] == [
+        "drugs",
+        "symptoms",
+        "aggregate",
+        "distilled",
+        "human-trained",
+    ]
+    names = {file.name for file in (tmp_path / "run").iterdir()}
+    assert names >= {
+        "recipe.json", "environment.json", "labels.sqlite", "silver.jsonl", "student", "human", "stages.json",
+        "history-student.json", "history-human.json", "scores.json", "results.md",
+    }  # fmt: skip
+    assert "checkpoints" not in names
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    by_name = {system["name"]: system["scores"] for system in scores["systems"]}
+    assert by_name["symptoms"]["strict"]["micro"]["f1"] == 1.0
+    assert set(by_name["drugs"]["strict"]["per_label"]) == {"medication"}
+    assert 0 < by_name["aggregate"]["strict"]["micro"]["f1"] < 1
+    assert markdown(result.systems) == (tmp_path / "run" / "results.md").read_text().rstrip()
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert environment["seed"] == 3
+    assert {"torch", "transformers"} <= set(environment["packages"])
+    card = (result.student / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: transformers\n")
+    assert "- `medication`\n- `symptom`" in card
+    assert "24 documents" in card
+
+
+def test_the_silver_labels_are_of_the_training_notes_and_not_their_gold(recipe_file, tmp_path):
+    cd.run(recipe_file, tmp_path / "run", progress=False)
+    silver = list(cd.load_dataset("jsonl", path=tmp_path / "run" / "silver.jsonl"))
+    gold = list(notes(0, 24))
+    assert [document.id for document in silver] == [document.id for document in gold]
+    unknown = set(DRUGS[6:])
+    marked = {document.mention(span) for document in silver for span in document.spans}
+    assert marked == (set(DRUGS) | set(SYMPTOMS)) - unknown
+    assert silver[0].covers == {"medication", "symptom"}
+
+
+def test_a_second_run_does_nothing_again(recipe_file, tmp_path, monkeypatch):
+    first = cd.run(recipe_file, tmp_path / "run", progress=False)
+    stages = (tmp_path / "run" / "stages.json").read_text()
+    monkeypatch.setattr(cd.Distiller, "fit", lambda *args, **kwargs: pytest.fail("trained again"))
+    monkeypatch.setattr(runner, "evaluate", lambda *args, **kwargs: pytest.fail("scored again"))
+    second = cd.run(recipe_file, tmp_path / "run", progress=False)
+    assert second.systems == first.systems
+    assert (tmp_path / "run" / "stages.json").read_text() == stages
+
+
+def test_a_change_repeats_only_what_depends_on_it(recipe_file, tmp_path, monkeypatch):
+    cd.run(recipe_file, tmp_path / "run", progress=False)
+    before = json.loads((tmp_path / "run" / "stages.json").read_text())
+    recipe_file.write_text(recipe_file.read_text() + "\n[baseline_distiller]\nepochs = 1\n")
+    cd.run(recipe_file, tmp_path / "run", progress=False)
+    after = json.loads((tmp_path / "run" / "stages.json").read_text())
+    assert after["aggregate"] == before["aggregate"]
+    assert after["train student"] == before["train student"]
+    assert after["train human"] != before["train human"]
+    assert after["evaluate"] != before["evaluate"]
+
+
+def test_a_run_killed_in_training_goes_on_and_ends_as_if_it_had_not_been(recipe_file, tmp_path):
+    whole = cd.run(recipe_file, tmp_path / "whole", progress=False)
+    folder = tmp_path / "killed"
+    code = f"import clinidistill as cd; cd.run({str(recipe_file)!r}, {str(folder)!r}, progress=False)"
+    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list(folder.glob("checkpoints/*/step-*[0-9]")) and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    again = cd.run(recipe_file, folder, progress=False)
+    strip = lambda systems: [(s.name, s.scores.to_dict()) for s in systems]  # noqa: E731
+    assert strip(again.systems) == strip(whole.systems)
+    for name in ("history-student.json", "history-human.json"):
+        losses = [
+            [step["loss"] for step in json.loads((each / name).read_text())["steps"]]
+            for each in (folder, tmp_path / "whole")
+        ]
+        assert losses[0] == losses[1]
+
+
+def test_labels_restrict_what_is_learnt_and_scored(recipe_file, tmp_path):
+    text = recipe_file.read_text().replace("seed = 3", 'seed = 3\nlabels = ["symptom"]\nhuman_baseline = false')
+    recipe_file.write_text(text)
+    result = cd.run(recipe_file, tmp_path / "run", progress=False)
+    assert cd.load_student(result.student).labels == ("symptom",)
+    assert {system.kind for system in result.systems} == {"teacher", "aggregate", "distilled"}
+    aggregate = next(system for system in result.systems if system.kind == "aggregate")
+    assert set(aggregate.scores.strict.per_label) == {"symptom"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "says"),
+    [
+        ('name = "tiny"', "", ConfigError, "name: Field required"),
+        ("[distiller]", "[distillr]", ConfigError, "distillr: Extra inputs"),
+        ("epochs = 3", "epoch = 3", OptionError, "did you mean 'epochs'"),
+        ('use = "jsonl"', 'use = "jsnl"', LookupError, "did you mean 'jsonl'"),
+        ('path = "drugs.csv"', 'pth = "drugs.csv"', OptionError, "did you mean 'path'"),
+        ("train = 24", "train = 240", ConfigError, "there are 40"),
+        ('name = "tiny"', "name = tiny", DataError, "recipe.toml:2: is no TOML"),
+        ('name = "tiny"', 'name = "tiny"\naggregator = {use = "majority", threshold = 3}', ValueError, "threshold"),
+        ("[data.split]\ntrain = 24\ndev = 8\ntest = 8\n", "", ConfigError, "`source` goes with `split`"),
+        ('path = "notes.jsonl"', 'path = "${NOT_SET_ANYWHERE}/x"', ConfigError, "NOT_SET_ANYWHERE"),
+    ],
+)
+def test_a_mistake_is_found_before_anything_runs(recipe_file, tmp_path, old, new, error, says):
+    text = recipe_file.read_text()
+    assert old in text
+    recipe_file.write_text(text.replace(old, new, 1))
+    with pytest.raises(error) as raised:
+        cd.run(recipe_file, tmp_path / "run", progress=False)
+    assert says in str(raised.value)
+    assert not (tmp_path / "run" / "labels.sqlite").exists()
+
+
+def test_a_missing_recipe_is_an_error_that_names_the_file(tmp_path):
+    with pytest.raises(DataError, match=r"absent.toml: cannot read the recipe"):
+        cd.Recipe.load(tmp_path / "absent.toml")
+
+
+def test_the_resolved_recipe_is_a_recipe(recipe_file, tmp_path):
+    recipe = cd.Recipe.load(recipe_file)
+    (tmp_path / "again.json").write_text(json.dumps(recipe.model_dump(mode="json")))
+    assert cd.Recipe.load(tmp_path / "again.json") == recipe
+
+
+def test_the_data_folder_is_filled_in_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLINIDISTILL_DATA", str(tmp_path / "corpora"))
+    recipe = cd.Recipe.load(Path(__file__).parents[2] / "examples" / "maccrobat" / "recipe.toml")
+    assert recipe.data.source.options["path"] == str(tmp_path / "corpora" / "maccrobat2020" / "MACCROBAT2020")
+    assert recipe.teachers[0].options["terminology"]["path"].startswith(str(tmp_path / "corpora"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from clinidistill.component import Component
+from clinidistill.errors import ConfigError
 from clinidistill.types import Document
 
 __all__ = ["METADATA_FILE", "Student", "as_documents"]
@@ -51,6 +52,14 @@ class Student(Component, ABC):
 
 
 def as_documents(documents: Iterable[Document | str]) -> Iterator[Document]:
-    """Strings as documents, numbered from 0 by their place; documents as they are."""
-    for number, document in enumerate(documents):
-        yield document if isinstance(document, Document) else Document(str(number), document)
+    """Strings as documents, numbered from 0 by their place; documents as they are.
+
+    Raises:
+        ConfigError: if it is one note, whose characters would be taken for notes.
+    """
+    if isinstance(documents, (str, Document)):
+        raise ConfigError("predict takes several notes; put a single one in a list: predict([note])")
+    return (
+        document if isinstance(document, Document) else Document(str(number), document)
+        for number, document in enumerate(documents)
+    )

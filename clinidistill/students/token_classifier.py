@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Self, cast
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from clinidistill import __version__
 from clinidistill.errors import ConfigError, DataError
+from clinidistill.registry import check_options
 from clinidistill.students.base import METADATA_FILE, as_documents
 from clinidistill.students.bases import resolve_base
 from clinidistill.students.decoding import decode
@@ -95,8 +97,10 @@ class TokenClassifier(TrainableStudent):
 
     def encode(self, documents: Iterable[Document]) -> list[Example]:
         examples: list[Example] = []
-        for chunk in _chunks(documents):
-            flat = [flatten(span for span in document.spans if document.covers_label(span.label)) for document in chunk]
+        for chunk in _chunks(document for document in documents if any(map(document.covers_label, self._labels))):
+            flat = [
+                flatten(span for span in document.spans if self._learns(span.label, document)) for document in chunk
+            ]
             allowed = [self._allowed(document) for document in chunk]
             for window in self.encoder.windows([document.text for document in chunk]):
                 n = window.document
@@ -160,7 +164,9 @@ class TokenClassifier(TrainableStudent):
         device: str | None,
     ) -> Iterator[Document]:
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        half = precision == "bf16" or (precision == "auto" and place.type == "cuda" and torch.cuda.is_bf16_supported())
+        half = precision == "bf16"
+        if precision == "auto" and place.type == "cuda":
+            half = torch.cuda.is_bf16_supported(including_emulation=False)
         for chunk in _chunks(documents):
             model.to(place).eval()
             windows = self.encoder.windows([document.text for document in chunk])
@@ -185,8 +191,7 @@ class TokenClassifier(TrainableStudent):
             real = ends > starts
             scores = np.concatenate([p for _, p in parts])[real]
             spans = decode(chunk[n].text, starts[real], ends[real], scores, self._labels)
-            signed = (type(s)(s.start, s.end, s.label, s.score, self.name) for s in spans)
-            yield chunk[n].with_spans(signed, covers)
+            yield chunk[n].with_spans((replace(span, source=self.name) for span in spans), covers)
 
     def save(self, path: str | Path, *, card: str | None = None) -> None:
         """Write a plain Hugging Face model folder, plus our metadata; ``transformers.pipeline`` loads it as it is."""
@@ -194,6 +199,7 @@ class TokenClassifier(TrainableStudent):
         folder.mkdir(parents=True, exist_ok=True)
         with _quiet():
             cast(Any, self.model).save_pretrained(folder, safe_serialization=True)
+            cast(Any, self.encoder.tokenizer).backend_tokenizer.no_truncation()  # our windows are no property of it
             self.encoder.tokenizer.save_pretrained(folder)
         metadata = {
             "student": "token-classifier",
@@ -211,17 +217,19 @@ class TokenClassifier(TrainableStudent):
     def load(cls, path: str | Path) -> Self:
         folder = Path(path)
         metadata = _metadata(folder)
-        base = str(folder.resolve())
-        student = cls(
-            base,
-            max_length=metadata.get("max_length"),
-            stride=metadata.get("stride", 64),
-            name=metadata.get("name") or folder.resolve().name,
-        )
-        student._origin = metadata.get("base") or base
-        student._model = student._load_model(base)
-        student._labels = _labels_of(student._model.config.id2label, folder)
+        options = {name: metadata[name] for name in ("name", "max_length", "stride") if name in metadata}
+        try:
+            student = cls(**check_options(cls, {"base": str(folder.resolve()), **options}, METADATA_FILE))
+            student._model = student._load_model(student.base)
+            student._labels = _labels_of(student._model.config.id2label, folder)
+            student._encoder = student._make_encoder(student.base)
+        except ConfigError as error:
+            raise DataError(f"holds no student that can be loaded: {error}", path=folder) from error
+        student._origin = str(metadata.get("base", student.base))
         return student
+
+    def _learns(self, label: str, document: Document) -> bool:
+        return label in self._labels and document.covers_label(label)
 
     def _allowed(self, document: Document) -> NDArray[np.bool_] | None:
         """Tags open to a document: those of labels that were looked for; None when that is all of them."""
@@ -229,7 +237,7 @@ class TokenClassifier(TrainableStudent):
         return None if all(looked_for) else np.array([True, *np.repeat(looked_for, 2)], dtype=bool)
 
     def _pad(self, rows: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        width = max(len(row) for row in rows)
+        width = max(1, *(len(row) for row in rows))  # a tokenizer without special tokens makes no token of ""
         ids = np.full((len(rows), width), self.encoder.tokenizer.pad_token_id or 0, dtype=np.int64)
         mask = np.zeros((len(rows), width), dtype=np.int64)
         for n, row in enumerate(rows):
@@ -252,25 +260,41 @@ class TokenClassifier(TrainableStudent):
             with _quiet():
                 tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
                 config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever a damaged file raises in there
             raise ConfigError(_no_base(self.base, error)) from error
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes of a folder without one
+            raise ConfigError(f"the base {self.base!r} has no tokenizer; save one beside the model")
         # RoBERTa-like models count positions from pad_token_id + 1, so that two of their positions are no room.
         positions = getattr(config, "max_position_embeddings", None) or 512
         offset = (config.pad_token_id or 0) + 1 if "roberta" in config.model_type else 0
         limit = min(positions - offset, tokenizer.model_max_length)
         if self._max_length is not None and self._max_length > limit:
             raise ConfigError(f"max_length {self._max_length} is more than the base {self.base!r} allows ({limit})")
-        length = self._max_length or min(limit, 512)
+        length = min(limit, 512) if self._max_length is None else self._max_length
         return Encoder(tokenizer, length, min(self.stride, length // 2))
 
     def _load_model(self, source: str, **head: Any) -> Any:
+        """The model with its own head, or with a new one where `head` holds settings for it."""
         try:
             with _quiet():
-                return transformers.AutoModelForTokenClassification.from_pretrained(
-                    source, trust_remote_code=False, use_safetensors=True, dtype=torch.float32, **head
+                model, report = transformers.AutoModelForTokenClassification.from_pretrained(
+                    source,
+                    trust_remote_code=False,
+                    use_safetensors=True,
+                    dtype=torch.float32,
+                    output_loading_info=True,
+                    ignore_mismatched_sizes=bool(head),
+                    **head,
                 )
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever a damaged file raises in there
             raise ConfigError(_no_base(self.base, error)) from error
+        # transformers fills what the file lacks with random numbers.
+        encoder = f"{model.base_model_prefix}."
+        if lacking := sorted(key for key in report["missing_keys"] if not head or key.startswith(encoder)):
+            raise ConfigError(
+                f"the weights of the base {self.base!r} lack {len(lacking)} tensors, such as {lacking[0]}"
+            )
+        return model
 
     def _card(self) -> str:
         listing = "\n".join(f"- {label}" for label in self._labels)

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 
 from clinidistill.errors import CheckpointError
 
@@ -78,6 +79,11 @@ class Checkpoints:
             )
         return found[-1]
 
+    def sweep(self) -> None:
+        """Remove what a kill in the midst of writing left; nothing may be writing."""
+        for part in self.folder.glob("step-*.part"):
+            shutil.rmtree(part, ignore_errors=True)
+
     def write_tensors(self, step: int, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
         """Put tensors into the checkpoint being made for `step`."""
         folder = self._pending(step)
@@ -104,9 +110,11 @@ class Checkpoints:
         """Where the training stood at a checkpoint."""
         state = _read_json(checkpoint / "state.json")
         try:
-            return Progress(**{name: state[name] for name in Progress.__slots__})
-        except KeyError as error:
-            raise CheckpointError(f"{checkpoint / 'state.json'} lacks {error}; delete {checkpoint}") from None
+            return TypeAdapter(Progress).validate_python({name: state[name] for name in Progress.__slots__})
+        except (KeyError, ValidationError):
+            raise CheckpointError(
+                f"{checkpoint / 'state.json'} is not a checkpoint's state; delete {checkpoint}"
+            ) from None
 
     @staticmethod
     def tensors(checkpoint: Path, name: str) -> dict[str, torch.Tensor]:
@@ -116,7 +124,7 @@ class Checkpoints:
             CheckpointError: if the file is absent or damaged.
         """
         try:
-            return load_file(checkpoint / name)
+            return load((checkpoint / name).read_bytes())  # load_file() maps the file, which is deleted later
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
                 f"cannot read {checkpoint / name} ({type(error).__name__}); delete {checkpoint}"

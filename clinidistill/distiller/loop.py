@@ -12,14 +12,14 @@ from typing import Any, Literal
 import accelerate
 import torch
 from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast_object_list, set_seed
+from accelerate.utils import broadcast_object_list, parse_flag_from_env, set_seed
 
 from clinidistill.component import Component, digest
 from clinidistill.datasets.base import as_dataset
 from clinidistill.distiller.batches import epoch_steps
 from clinidistill.distiller.checkpoint import Checkpoints, Progress
 from clinidistill.distiller.history import History
-from clinidistill.errors import ConfigError
+from clinidistill.errors import CheckpointError, ConfigError, OptionError
 from clinidistill.evaluation import evaluate
 from clinidistill.progress import track
 from clinidistill.students.base import Student
@@ -83,7 +83,7 @@ class Distiller(Component):
         }
         bounds |= {"precision": precision in ("auto", "fp32", "bf16", "fp16"), "device": device in (None, "cpu")}
         if wrong := [name for name, fine in bounds.items() if not fine]:
-            raise ConfigError(f"Distiller: {wrong[0]} is out of range: {self.options[wrong[0]]!r}")
+            raise OptionError(f"Distiller: {wrong[0]} is out of range: {self.options[wrong[0]]!r}")
         self.epochs, self.lr, self.batch_tokens, self.accumulate = epochs, lr, batch_tokens, accumulate
         self.warmup, self.weight_decay, self.max_grad_norm = warmup, weight_decay, max_grad_norm
         self.precision, self.patience, self.seed, self.device, self.show = precision, patience, seed, device, show
@@ -123,15 +123,20 @@ class Distiller(Component):
             raise ConfigError(
                 "the training documents hold no label to learn; give the student labels, or check the teachers"
             )
+        if checkpoint_every is not None and (checkpoint is None or checkpoint_every < 1):
+            raise ConfigError("checkpoint_every needs a checkpoint folder, and must be 1 or more")
         set_seed(self.seed)
         student.prepare(labels)
-        examples = student.encode(documents)
-        if not any((example.targets >= 0).any() for example in examples):
+        examples = [example for example in student.encode(documents) if (example.targets >= 0).any()]
+        if not examples:
             raise ConfigError("the training documents hold no text to learn from")
         gold = None if dev is None else list(dev)
         run = _Run(self, student, examples, gold)
         store = None if checkpoint is None else Checkpoints(checkpoint, run.fingerprint(documents))
-        return run.go(store, checkpoint_every)
+        try:
+            return run.go(store, checkpoint_every)
+        finally:
+            run.release()
 
 
 def _labels_in(documents: Iterable[Document]) -> set[str]:
@@ -165,12 +170,14 @@ class _Run:
             [e.input_ids.tobytes(), e.targets.tobytes(), None if e.allowed is None else e.allowed.tobytes()]
             for e in self.examples
         ]
-        dev = None if self.dev is None else [document.to_dict() for document in self.dev]
+        dev = None if self.dev is None else [{**document.to_dict(), "meta": None} for document in self.dev]
         return digest(
             [self.settings.fingerprint, self.student.fingerprint, self.student.labels, examples, dev, self.per_step]
         )
 
     def go(self, store: Checkpoints | None, every: int | None) -> History:
+        if store is not None and self.accelerator.is_main_process:
+            store.sweep()
         if store is not None and (newest := store.newest()) is not None:
             self._restore(store, newest)
         else:
@@ -198,11 +205,13 @@ class _Run:
                     bar.note(dev_f1=f"{self.history.dev_f1[-1]:.3f}")
                 if store is not None:
                     self._save(store)
-        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         if self.best is not None:
             self.student.model.load_state_dict(self.best)
-        self.student.model.eval()
         return self.history
+
+    def release(self) -> None:
+        """Leave the model as a plain one, also after an interruption: no autocast around it, no dropout."""
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
 
     def _steps(self, epoch: int) -> list[list[list[int]]]:
         settings = self.settings
@@ -309,12 +318,19 @@ class _Run:
         accelerator.wait_for_everyone()
 
     def _restore(self, store: Checkpoints, newest: Path) -> None:
+        try:
+            self._restore_from(store, newest)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:  # whole files that do not fit each other
+            raise CheckpointError(f"{newest} is damaged ({type(error).__name__}); delete it") from error
+
+    def _restore_from(self, store: Checkpoints, newest: Path) -> None:
         accelerator = self.accelerator
         self.where = store.progress(newest)
         self.history = History.from_dict(self.where.history)
-        accelerator.unwrap_model(self.model).load_state_dict(store.tensors(newest, "model.safetensors"))
-        if (newest / "best.safetensors").exists():
+        if self.where.best_f1 is not None:
             self.best = store.tensors(newest, "best.safetensors")
+            self.student.model.load_state_dict(self.best)  # shows now whether they fit
+        self.student.model.load_state_dict(store.tensors(newest, "model.safetensors"))
         state: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in store.tensors(newest, "optimizer.safetensors").items():
             number, name = key.split(".", 1)
@@ -328,13 +344,13 @@ class _Run:
 def _accelerator(settings: Distiller) -> accelerate.Accelerator:
     """An Accelerator with these settings; its shared state would keep those of an earlier training in this process."""
     precision: str = settings.precision
-    only_cpu = settings.device == "cpu"
+    only_cpu = settings.device == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU")
+    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     cpu = accelerate.PartialState(cpu=only_cpu).device.type == "cpu"
     if precision == "auto":
         precision = "bf16" if _computes_bf16(cpu) else "fp32"
     if precision == "fp16" and cpu:
         raise ConfigError("precision 'fp16' needs a GPU; use 'bf16', 'fp32' or 'auto'")
-    AcceleratorState._reset_state()
     return accelerate.Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=only_cpu)
 
 

@@ -132,8 +132,6 @@ class Patient:
             return all(entry.domain == other.domain and entry.fits(other) for other in partners[-1:])
         if entry.role == "acute" and self._imaging and not entry.imaged:
             return False
-        if entry.role == "given" and self._outpatient and " IV" in entry.order:
-            return False
         return "dx" not in self._fixed or entry.fits(self.problem)
 
     def _partners(self, role: str) -> list[Entry]:
@@ -167,6 +165,8 @@ class Patient:
         unnamed = [each for each in fitting if each[0] not in self._here]
         unnamed = unnamed or [each for each in allowed if each[0] not in self._here] or allowed
         new = [each for each in unnamed if self._used.isdisjoint(map(str.casefold, each[0].names))] or unnamed
+        if self._outpatient:
+            new = [each for each in new if " IV" not in each[0].order] or new
         return self._rng.choices([entry for entry, _ in new], [weight for _, weight in new])[0]
 
     def _name(self, entry: Entry) -> str:

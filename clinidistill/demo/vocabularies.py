@@ -78,12 +78,12 @@ VOCABULARIES = (
         "digoxin|dig, vanc, oxygen|O2, iron, wine, salt, contrast, lead",
     ),
     Vocabulary(
-        "diseases_registry", "disease", "DR", 50, 16,
+        "diseases_registry", "disease", "DR", 48, 16,
         "dyspnea|shortness of breath, syncope, edema, jaundice, tachycardia, constipation, heart failure, diabetes, "
         "pneumonia, cancer, stroke, cold, fracture, RA, ulcer",
     ),
     Vocabulary(
-        "diseases_clinic", "disease", "DC", 52, 34,
+        "diseases_clinic", "disease", "DC", 48, 32,
         "PCP, ALL, PE, RA, fall, AIDS|aid|aids, stroke, heart failure, cancer, infection, nausea, vertigo, ulcer",
     ),
     Vocabulary(

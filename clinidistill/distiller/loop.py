@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ class Distiller(Component):
     AdamW (Loshchilov & Hutter, ICLR 2019) with linear warm-up and linear decay; token-budget batches of similar
     length; gradient accumulation and clipping; dev F1 (strict, micro) after each epoch, the best weights kept, early
     stopping on it; checkpoints from which a killed training goes on with the same losses. Under ``accelerate launch``
-    the batches of a step are shared out among the processes.
+    or ``torchrun`` the batches of a step are shared out among the processes.
 
     Args:
         epochs: passes over the training data.
@@ -346,7 +347,13 @@ def _accelerator(settings: Distiller) -> accelerate.Accelerator:
     precision: str = settings.precision
     only_cpu = settings.device == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU")
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
-    cpu = accelerate.PartialState(cpu=only_cpu).device.type == "cpu"
+    state = accelerate.PartialState(cpu=only_cpu)
+    if state.num_processes == 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # Launched as several without a GPU; accelerate would run each by itself unless told that CPUs are meant.
+        only_cpu = True
+        AcceleratorState._reset_state(reset_partial_state=True)
+        state = accelerate.PartialState(cpu=True)
+    cpu = state.device.type == "cpu"
     if precision == "auto":
         precision = "bf16" if _computes_bf16(cpu) else "fp32"
     if precision == "fp16" and cpu:

@@ -37,5 +37,6 @@ with tempfile.TemporaryDirectory() as folder:
 
     print(f"dev F1 by epoch: {[round(f1, 3) for f1 in history.dev_f1]}")
     print(cd.evaluate(student, test))
-    note = next(cd.load_student(Path(folder) / "student").predict(["Started metformin 500 mg for diabetes; denies fever."]))
+    saved = cd.load_student(Path(folder) / "student")
+    note = next(saved.predict(["Started metformin 500 mg for diabetes; denies fever."]))
     print([(note.mention(span), span.label, round(span.score, 2)) for span in note.spans])

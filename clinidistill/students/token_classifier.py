@@ -39,6 +39,8 @@ class TokenClassifier(TrainableStudent):
         labels: the labels to extract; None takes them from the training data.
         max_length: most tokens in a window; None takes what the base allows, 512 at most.
         stride: tokens that neighbouring windows of a long note share.
+        attention_dropout: dropout on attention weights in training. With 0 attention is computed fused, which makes
+            training on CPU about 1.4 times as fast; dropout elsewhere stays as the base has it.
         name: what it signs its spans with; None takes the base's name.
 
     Raises:
@@ -52,6 +54,7 @@ class TokenClassifier(TrainableStudent):
         *,
         max_length: int | None = None,
         stride: int = 64,
+        attention_dropout: float = 0.0,
         name: str | None = None,
     ):
         if labels is not None and (isinstance(labels, str) or not labels or len(set(labels)) != len(labels)):
@@ -60,6 +63,7 @@ class TokenClassifier(TrainableStudent):
         self._origin = self.base  # what a saved student was trained from; its own base is then its folder
         self._labels = tuple(labels or ())
         self._max_length = max_length
+        self._attention_dropout = attention_dropout
         self.name = name or Path(self.base).name
         self._model: Any = None
         self._encoder: Encoder | None = None
@@ -88,8 +92,10 @@ class TokenClassifier(TrainableStudent):
         self._labels = wanted
         if self._model is None:
             tags = iob2_tags(wanted)
+            source = resolve_base(self.base)
             self._model = self._load_model(
-                resolve_base(self.base),
+                source,
+                **self._dropout(source),
                 num_labels=len(tags),
                 id2label=dict(enumerate(tags)),
                 label2id={tag: n for n, tag in enumerate(tags)},
@@ -272,6 +278,15 @@ class TokenClassifier(TrainableStudent):
             raise ConfigError(f"max_length {self._max_length} is more than the base {self.base!r} allows ({limit})")
         length = min(limit, 512) if self._max_length is None else self._max_length
         return Encoder(tokenizer, length, min(self.stride, length // 2))
+
+    def _dropout(self, source: str) -> dict[str, float]:
+        """The setting of attention dropout under the name that the base's configuration has for it."""
+        try:
+            config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
+        except Exception as error:  # whatever a damaged file raises in there
+            raise ConfigError(_no_base(self.base, error)) from error
+        names = ("attention_probs_dropout_prob", "attention_dropout")
+        return {name: self._attention_dropout for name in names if hasattr(config, name)}
 
     def _load_model(self, source: str, **head: Any) -> Any:
         """The model with its own head, or with a new one where `head` holds settings for it."""

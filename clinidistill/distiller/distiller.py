@@ -1,0 +1,138 @@
+"""The Distiller: settings of a training, and the call that starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from accelerate.utils import set_seed
+
+from clinidistill.component import Component
+from clinidistill.datasets.base import as_dataset
+from clinidistill.distiller.checkpoint import Checkpoints
+from clinidistill.distiller.history import History
+from clinidistill.distiller.loop import Training
+from clinidistill.errors import ConfigError, OptionError
+from clinidistill.students.base import Student
+from clinidistill.students.trainable import TrainableStudent
+from clinidistill.types import Document
+
+__all__ = ["Distiller"]
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class Distiller(Component):
+    """Trains a student on labelled documents; gold and silver labels go the same way.
+
+    AdamW (Loshchilov & Hutter, ICLR 2019) with linear warm-up and linear decay; token-budget batches of similar
+    length; gradient accumulation and clipping; dev F1 (strict, micro) after each epoch, the best weights kept, early
+    stopping on it; checkpoints from which a killed training goes on with the same losses. Under ``accelerate launch``
+    or ``torchrun`` the batches of a step are shared out among the processes.
+
+    Args:
+        epochs: passes over the training data.
+        lr: peak learning rate.
+        batch_tokens: most tokens in a batch, padding included.
+        accumulate: batches whose gradients one optimizer step sums, on each process.
+        warmup: share of all steps in which the rate rises from 0.
+        weight_decay: of all weights but biases and norms.
+        max_grad_norm: gradients are clipped to this norm; None does not clip.
+        precision: ``"fp32"``, ``"bf16"``, ``"fp16"`` (GPU only), or ``"auto"``: bf16 where the hardware computes in it.
+        patience: epochs without a better dev F1 before it stops; None never stops early.
+        seed: of the head, dropout and batch order.
+        device: ``"cpu"`` keeps it off a GPU; None takes what accelerate finds.
+        show: progress bar on stderr; None shows it on a terminal only.
+
+    Raises:
+        OptionError: if a setting is out of range.
+    """
+
+    display_options = frozenset({"name", "show"})
+
+    def __init__(
+        self,
+        epochs: int = 5,
+        lr: float = 5e-5,
+        batch_tokens: int = 2048,
+        *,
+        accumulate: int = 1,
+        warmup: float = 0.1,
+        weight_decay: float = 0.01,
+        max_grad_norm: float | None = 1.0,
+        precision: Precision = "auto",
+        patience: int | None = 3,
+        seed: int = 0,
+        device: Literal["cpu"] | None = None,
+        show: bool | None = None,
+    ):
+        bounds = {"epochs": epochs >= 1, "lr": lr > 0, "batch_tokens": batch_tokens >= 1, "accumulate": accumulate >= 1}
+        bounds |= {"warmup": 0 <= warmup <= 1, "weight_decay": weight_decay >= 0, "seed": seed >= 0}
+        bounds |= {
+            "max_grad_norm": max_grad_norm is None or max_grad_norm > 0,
+            "patience": patience is None or patience >= 1,
+        }
+        bounds |= {"precision": precision in ("auto", "fp32", "bf16", "fp16"), "device": device in (None, "cpu")}
+        if wrong := [name for name, fine in bounds.items() if not fine]:
+            raise OptionError(f"Distiller: {wrong[0]} is out of range: {self.options[wrong[0]]!r}")
+        self.epochs, self.lr, self.batch_tokens, self.accumulate = epochs, lr, batch_tokens, accumulate
+        self.warmup, self.weight_decay, self.max_grad_norm = warmup, weight_decay, max_grad_norm
+        self.precision, self.patience, self.seed, self.device, self.show = precision, patience, seed, device, show
+
+    def fit(
+        self,
+        student: Student,
+        train: Iterable[Document],
+        dev: Iterable[Document] | None = None,
+        *,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int | None = None,
+    ) -> History:
+        """Train `student` in place.
+
+        Args:
+            student: a student that can be trained by gradient, such as ``token-classifier``.
+            train: labelled documents; a label outside a document's ``covers`` takes no part in its loss.
+            dev: labelled documents to choose the best epoch by; None keeps the last.
+            checkpoint: folder to keep a checkpoint in; if it holds one of this training, training goes on from there.
+            checkpoint_every: optimizer steps between checkpoints; None makes one an epoch.
+
+        Returns:
+            The record of the training, earlier parts of a resumed one included.
+
+        Raises:
+            ConfigError: if the student cannot be trained so, or there is nothing to learn from.
+            CheckpointError: if the folder holds a checkpoint of another training, or a damaged one.
+        """
+        if not isinstance(student, TrainableStudent):
+            raise ConfigError(
+                f"{type(student).__name__} is not trained by gradient; the Distiller needs a TrainableStudent"
+            )
+        documents = as_dataset(train)
+        labels = sorted(set(student.labels) or _labels_in(documents))
+        if not labels:
+            raise ConfigError(
+                "the training documents hold no label to learn; give the student labels, or check the teachers"
+            )
+        if checkpoint_every is not None and (checkpoint is None or checkpoint_every < 1):
+            raise ConfigError("checkpoint_every needs a checkpoint folder, and must be 1 or more")
+        set_seed(self.seed)
+        student.prepare(labels)
+        examples = [example for example in student.encode(documents) if (example.targets >= 0).any()]
+        if not examples:
+            raise ConfigError("the training documents hold no text to learn from")
+        gold = None if dev is None else list(dev)
+        run = Training(self, student, examples, gold)
+        store = None if checkpoint is None else Checkpoints(checkpoint, run.fingerprint())
+        try:
+            return run.go(store, checkpoint_every)
+        finally:
+            run.release()
+
+
+def _labels_in(documents: Iterable[Document]) -> set[str]:
+    found: set[str] = set()
+    for document in documents:
+        found |= document.labels | (document.covers or frozenset())
+    return found

@@ -273,9 +273,9 @@ def _show_run(result: Any) -> None:
     from clinidistill.recipe.results import table as results_table
 
     header, rows = results_table(result.systems)
-    table = Table(title="F1 on the test notes (strict: exact offsets and label; lenient: overlap)")
+    table = Table(title="F1 on the test notes: strict (exact offsets and label) / lenient (overlap and label)")
     for number, name in enumerate(header):
-        table.add_column(name.replace(" ", "\n"), justify="right" if number else "left")
+        table.add_column(name, justify="right" if number else "left", no_wrap=True)
     kinds = [system.kind for system in result.systems]
     for number, row in enumerate(rows):
         table.add_row(*row, end_section=number + 1 < len(kinds) and kinds[number + 1] != kinds[number])

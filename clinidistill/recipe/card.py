@@ -46,7 +46,7 @@ Base: `{base}`. It learnt from {documents} documents with silver labels, made by
 
 ## Scores
 
-F1 on the test documents of the run (strict: exact offsets and label; lenient: overlap and label).
+F1 on the test documents of the run, strict (exact offsets and label) / lenient (overlap and label).
 
 {markdown(rows)}
 

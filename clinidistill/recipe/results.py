@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clinidistill.types import Metrics, SchemeScores, Scores
+from clinidistill.types import Metrics, Scores
 
 __all__ = ["System", "markdown", "table"]
 
@@ -43,14 +43,14 @@ class System:
 
 
 def table(systems: Iterable[System]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: strict and lenient F1 by label and micro, and milliseconds a note.
+    """Header and rows: strict / lenient F1 by label and micro, and milliseconds a note.
 
-    A label that a system does not know shows as ``–``.
+    A label that a system does not know shows as ``–``, and so does the micro average of a system that does not know all
+    labels, since it would compare unlike things.
     """
     rows = list(systems)
     labels = sorted({label for system in rows for label in system.scores.strict.per_label})
-    header = ["system", *(f"{label} {way}" for label in [*labels, "micro"] for way in ("strict", "lenient")), "ms/note"]
-    return header, [_row(system, labels) for system in rows]
+    return ["system", *labels, "micro", "ms/note"], [_row(system, labels) for system in rows]
 
 
 def markdown(systems: Iterable[System]) -> str:
@@ -61,17 +61,14 @@ def markdown(systems: Iterable[System]) -> str:
 
 
 def _row(system: System, labels: list[str]) -> list[str]:
-    ways = (system.scores.strict, system.scores.lenient)
-    cells = [_f1(way.per_label.get(label)) for label in labels for way in ways]
-    micro = [_micro(way, labels) for way in ways]
+    strict, lenient = system.scores.strict, system.scores.lenient
+    cells = [_f1(strict.per_label.get(label), lenient.per_label.get(label)) for label in labels]
+    micro = _f1(strict.micro, lenient.micro) if set(strict.per_label) == set(labels) else _f1(None, None)
     speed = "–" if system.seconds_per_note is None else f"{1000 * system.seconds_per_note:.2f}"
-    return [system.name, *cells, *micro, speed]
+    return [system.name, *cells, micro, speed]
 
 
-def _f1(metrics: Metrics | None) -> str:
-    return "–" if metrics is None else f"{metrics.f1:.3f}".removeprefix("0")
-
-
-def _micro(scheme: SchemeScores, labels: list[str]) -> str:
-    """Micro F1, where the system knows all labels; else the average would compare unlike things."""
-    return _f1(scheme.micro) if set(scheme.per_label) == set(labels) else "–"
+def _f1(strict: Metrics | None, lenient: Metrics | None) -> str:
+    if strict is None or lenient is None:
+        return "–"
+    return " / ".join(f"{metrics.f1:.3f}".removeprefix("0") for metrics in (strict, lenient))

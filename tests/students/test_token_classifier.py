@@ -206,3 +206,11 @@ def test_an_installed_package_may_carry_the_base():
     assert student.encoder.max_length == 512
     student.prepare(LABELS)
     assert student.model.config.hidden_size == 384
+
+
+@pytest.mark.parametrize(("option", "expected"), [(None, 0.1), (0.0, 0.0), (0.3, 0.3)])
+def test_attention_dropout_is_the_base_s_unless_it_is_set(tiny_base, option, expected):
+    student = cd.load_student("token-classifier", base=tiny_base, attention_dropout=option)
+    student.prepare(["medication"])
+    assert student.model.config.attention_probs_dropout_prob == expected
+    assert student.model.base_model.encoder.layer[0].attention.self.dropout.p == expected

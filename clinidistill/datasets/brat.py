@@ -43,7 +43,7 @@ class Brat(FileDataset):
 
     A document's id is its path below the folder without ending, percent-decoded. Text-bound annotations (T) become
     spans, normalisations (N) their codes, several joined by ``|``; events, relations, attributes and notes are passed
-    over. A note without ``.ann`` is an unlabelled document.
+    over. A note without ``.ann`` is unlabelled: it covers no label, so that its silence teaches and scores nothing.
 
     Args:
         path: a folder (sub-folders too), a file of a pair, or a glob.
@@ -82,7 +82,7 @@ class Brat(FileDataset):
             raise DataError("there is no .txt beside these annotations", path=annotations)
         key, text = _document_id(block.name), "".join(line for _, line in _decoded(block.path))
         if not annotations.is_file():
-            return Document(key, text)
+            return Document(key, text, covers=frozenset())  # nobody looked for anything
         spans: dict[str, Span] = {}
         references: list[tuple[int, str, str]] = []
         for number, ended in _decoded(annotations):

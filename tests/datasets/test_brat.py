@@ -102,7 +102,7 @@ def test_a_note_without_annotations_is_unlabelled(tmp_path):
     pair(tmp_path, None)
     pair(tmp_path, "", name="sub/empty")
     bare, empty = read(tmp_path, labels={"Sign": "symptom"})
-    assert bare == Document("n1", TEXT)
+    assert bare == Document("n1", TEXT, covers=frozenset())
     assert empty == Document("sub/empty", TEXT, covers=frozenset({"symptom"}))
 
 

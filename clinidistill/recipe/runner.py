@@ -151,7 +151,9 @@ class _Run:
             wanted = self.recipe.labels
             rows = []
             for name, teacher in zip(labels.teachers, self.teachers, strict=True):
-                known = teacher.labels if wanted is None else (teacher.labels or frozenset(wanted)) & set(wanted)
+                known = None if teacher.labels is None else set(teacher.labels)
+                if wanted is not None:
+                    known = set(wanted) if known is None else known & set(wanted)
                 scores = evaluate(gold, labels.predictions(name), labels=known)
                 rows.append(System(name, "teacher", scores, _seconds(labels, name)))
             rows.append(

@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import ClassVar
 
 from clinidistill.component import Component
@@ -38,12 +39,12 @@ class Teacher(Component, ABC):
     remote: ClassVar[bool] = False
     """Whether notes leave this machine when it labels; then it does so only after the caller allowed it."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """How it is called in stores and tables: its ``name`` option, else its registered or class name."""
         return self.options.get("name") or self.registered_name or type(self).__name__
 
-    @property
+    @cached_property
     def labels(self) -> frozenset[str] | None:
         """The labels it knows; None means all. By default its ``labels`` or ``label`` option, if it has one."""
         options = self.options
@@ -62,7 +63,7 @@ class Teacher(Component, ABC):
 
     def _annotate_one(self, document: Document) -> Annotation:
         started = time.perf_counter()
-        name, labels = self.name, self.labels
+        name, labels = self.name, None if self.labels is None else frozenset(self.labels)
         try:
             spans = tuple(_owned(span, name) for span in self.label_document(document))
             document.with_spans(spans)  # refuses spans outside the text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ class TerminologyTeacher(Teacher):
         self._match_abbreviation_case = match_abbreviation_case
         self._built: Automaton | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
         return self.options.get("name") or self.terminology.name
 

@@ -68,7 +68,7 @@ class Terminology(Component, ABC):
         """Number of concepts (reads them all)."""
         return sum(1 for _ in self)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """How it is called: its ``name`` option, else its file's name, else its registered or class name."""
         options = self.options

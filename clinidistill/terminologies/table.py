@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -50,7 +51,7 @@ class Table(Terminology):
         self._wanted = {"code": code, "name": name, "synonyms": synonyms}
         self._separator = separator
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The file's name without its ending (the option ``name`` is a column here)."""
         return stem(self.path)

@@ -161,8 +161,9 @@ class _Run:
             )
             for folder in trained:
                 kind = "distilled" if folder == student else "human-trained"
+                model = load_student(folder)
                 began = time.perf_counter()
-                predicted = list(load_student(folder).predict(document.without_spans() for document in gold))
+                predicted = list(model.predict(document.without_spans() for document in gold))
                 seconds = (time.perf_counter() - began) / max(len(gold), 1)
                 rows.append(System(kind, kind, evaluate(gold, predicted, labels=wanted), seconds))
             _write_json(file, {"documents": len(gold), "systems": [row.to_dict() for row in rows]})

@@ -45,7 +45,7 @@ def main() -> None:
     """Entry point: errors of ours are one line and exit code 1; Ctrl-C is exit code 130."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
-        app()
+        app(prog_name="clinidistill")
     except ClinidistillError as error:
         if os.environ.get("CLINIDISTILL_DEBUG"):
             raise

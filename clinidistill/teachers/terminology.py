@@ -38,7 +38,8 @@ class TerminologyTeacher(Teacher):
         plurals: whether the plural (or singular) of a name's last word will do.
         spellings: whether British spelling will do for American, and the reverse.
         unqualified: whether a name will do without ", unspecified", "NOS" or a tag such as "(disorder)".
-        match_abbreviation_case: whether names of at most four letters, all capitals, are found in capitals only.
+        match_abbreviation_case: whether names of at most four letters, all capitals, are found in capitals only; notes
+            often write them small ("copd"), so that by default case does not count for them either.
 
     Raises:
         OptionError: if not exactly one of `terminology` and `path` is given, it is no terminology, or there is no
@@ -63,7 +64,7 @@ class TerminologyTeacher(Teacher):
         plurals: bool = True,
         spellings: bool = True,
         unqualified: bool = True,
-        match_abbreviation_case: bool = True,
+        match_abbreviation_case: bool = False,
     ):
         source = path if terminology is None else terminology
         if source is None or (terminology is not None and path is not None):

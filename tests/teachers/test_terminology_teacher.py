@@ -61,9 +61,10 @@ def test_a_rule_finds_more_and_can_be_switched_off(option, terms, text, found):
         assert mentions(teach(terms, **{option: False}), text) == found
 
 
-def test_abbreviations_are_found_in_capitals_only_unless_told_otherwise():
-    assert mentions(teach(["PEG", "UTI"]), "peg PEG utis UTIs") == ["PEG", "UTIs"]
-    assert mentions(teach(["PEG"], match_abbreviation_case=False), "peg PEG") == ["peg", "PEG"]
+def test_case_does_not_count_unless_abbreviations_are_to_be_found_in_capitals_only():
+    assert mentions(teach(["PEG", "COPD"]), "peg PEG copd") == ["peg", "PEG", "copd"]
+    strict = teach(["PEG", "UTI"], match_abbreviation_case=True)
+    assert mentions(strict, "peg PEG utis UTIs") == ["PEG", "UTIs"]
 
 
 def test_stop_terms_and_stop_lists_are_not_looked_for_in_singular_or_plural():

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import inspect
 import json
+import re
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,7 +17,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 
 from clinidistill.errors import ConfigError
 
-__all__ = ["Component", "digest"]
+__all__ = ["Component", "digest", "shown"]
 
 
 class _OptionsSignature:
@@ -145,3 +146,36 @@ def _plain(value: Any) -> Any:
         f"an option of type {type(value).__name__} has no fingerprint: use plain values or a named function, give "
         "the object a `fingerprint` string, or override fingerprint_data()"
     )
+
+
+_SECRET = re.compile(r"(key|token|secret|password|passwd|authorization|credentials?)$", re.IGNORECASE)
+_LONGEST = 200
+
+
+def shown(value: Any, name: str = "") -> Any:
+    """An option as people may read it: no secrets, nothing long (it could be note text), no objects; JSON-ready.
+
+    Args:
+        value: the option's value.
+        name: its name; a string is hidden where the name says that it is a secret.
+
+    >>> shown({"api_key": "sk-123", "model": "gpt"})
+    {'api_key': '(hidden)', 'model': 'gpt'}
+    """
+    if isinstance(value, (SecretStr, SecretBytes)) or (isinstance(value, str) and _SECRET.search(name)):
+        return "(hidden)"
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (str, list, tuple, Set, Mapping)) and len(value) > _LONGEST:
+        return f"({type(value).__name__} of {len(value)})"
+    if isinstance(value, str):
+        return re.sub(r"//[^/@\s]*@", "//", value)  # passwords in addresses
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): shown(item, str(key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [shown(item, name) for item in value]
+    if isinstance(value, Set):
+        return sorted((shown(item, name) for item in value), key=str)
+    return f"({type(value).__name__})"

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import SecretBytes, SecretStr
-
+from clinidistill.component import shown
 from clinidistill.errors import StoreError
 from clinidistill.teachers.base import Teacher
 from clinidistill.types import Annotation, Document, Span
@@ -136,7 +134,7 @@ class LabelStore:
             _text(teacher.name),
             f"{type(teacher).__module__}.{type(teacher).__qualname__}",
             None if labels is None else json.dumps(sorted(labels)),
-            json.dumps({str(name): _shown(value, str(name)) for name, value in teacher.options.items()}),
+            json.dumps({str(name): shown(value, str(name)) for name, value in teacher.options.items()}),
             datetime.now(UTC).isoformat(),
         )
         with self._transaction() as connection:
@@ -364,28 +362,3 @@ def _labels(value: Any) -> frozenset[str] | None:
 def _text(value: str) -> str:
     """SQLite takes no lone surrogates."""
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-_SECRET = re.compile(r"(key|token|secret|password|passwd|authorization|credentials?)$", re.IGNORECASE)
-_LONGEST = 200
-
-
-def _shown(value: Any, name: str) -> Any:
-    """An option as people may read it: no secrets, nothing long (it could be note text), no objects."""
-    if isinstance(value, (SecretStr, SecretBytes)) or (isinstance(value, str) and _SECRET.search(name)):
-        return "(hidden)"
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, (str, list, tuple, Set, Mapping)) and len(value) > _LONGEST:
-        return f"({type(value).__name__} of {len(value)})"
-    if isinstance(value, str):
-        return re.sub(r"//[^/@\s]*@", "//", value)  # passwords in addresses
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _shown(item, str(key)) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_shown(item, name) for item in value]
-    if isinstance(value, Set):
-        return sorted((_shown(item, name) for item in value), key=str)
-    return f"({type(value).__name__})"

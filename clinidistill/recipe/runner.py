@@ -2,7 +2,7 @@
 
 A run folder holds::
 
-    recipe.json         the recipe as resolved            student/          the distilled student, with its model card
+    recipe.json         the recipe, no secrets            student/          the distilled student, with its model card
     environment.json    versions, seeds, device           human/            the human-trained baseline
     labels.sqlite       every annotation of each teacher  history*.json     losses and dev scores
     silver.jsonl        what the student learnt from      scores.json       all systems on the test documents
@@ -23,7 +23,7 @@ from typing import Any
 
 from clinidistill import __version__
 from clinidistill.aggregation import Aggregator, load_aggregator
-from clinidistill.component import digest
+from clinidistill.component import digest, shown
 from clinidistill.datasets import Dataset, MemoryDataset, load_dataset
 from clinidistill.distiller import Distiller
 from clinidistill.errors import ConfigError
@@ -87,7 +87,7 @@ class _Run:
 
     def go(self) -> RunResult:
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write_json(self.folder / "recipe.json", self.recipe.model_dump(mode="json"))
+        _write_json(self.folder / "recipe.json", shown(self.recipe.model_dump(mode="json")))
         _write_json(self.folder / "environment.json", _environment(self.recipe.seed))
         train, dev, test = (self._part(name) for name in ("train", "dev", "test"))
         assert train is not None
@@ -114,13 +114,10 @@ class _Run:
 
     def _aggregate(self, labels: Labels, dev: Dataset | None) -> Dataset:
         file = self.folder / "silver.jsonl"
-        inputs = [self.aggregator.fingerprint, [t.fingerprint for t in self.teachers], _digest_of(labels.documents)]
-
-        def combine() -> None:
-            fitted = self.aggregator.fit(labels, dev)
-            fitted.combine(labels).save(file, "jsonl")
-
-        self._stage("aggregate", inputs, file, combine)
+        documents = [None if part is None else _digest_of(part) for part in (labels.documents, dev)]
+        inputs = [self.aggregator.fingerprint, [t.fingerprint for t in self.teachers], documents]
+        self.aggregator.fit(labels, dev)  # also when its labels stand, since it combines those of the test notes
+        self._stage("aggregate", inputs, file, lambda: self.aggregator.combine(labels).save(file, "jsonl"))
         return MemoryDataset(load_dataset("jsonl", path=file))
 
     def _train(self, name: str, documents: Dataset, dev: Dataset | None, distiller: Distiller) -> Path:
@@ -187,7 +184,7 @@ class _Run:
         options = {"seed": self.recipe.seed, "show": self.progress, **self.recipe.distiller, **overrides}
         return Distiller(**check_options(Distiller, options, "distiller"))
 
-    def _stage(self, name: str, inputs: Any, output: Path, work: Callable[[], None]) -> None:
+    def _stage(self, name: str, inputs: Any, output: Path, work: Callable[[], object]) -> None:
         """Do `work` unless it was done from the same inputs and its output is still there."""
         done = _read_json(self.folder / "stages.json")
         fingerprint = digest([__version__, inputs])

@@ -189,6 +189,29 @@ def test_a_mistake_is_found_before_anything_runs(recipe_file, tmp_path, old, new
     assert not (tmp_path / "run" / "labels.sqlite").exists()
 
 
+def test_secrets_stay_out_of_the_run_folder(recipe_file, tmp_path, monkeypatch):
+    class Asking(cd.Teacher):
+        """Wants a key."""
+
+        labels = frozenset({"symptom"})
+
+        def __init__(self, api_key: str):
+            self.key = api_key
+
+        def label_document(self, document):
+            return ()
+
+    cd.register_teacher("asking")(Asking)
+    monkeypatch.setenv("SOME_KEY", "sk-very-secret")
+    teacher = '[[teachers]]\nuse = "asking"\napi_key = "${SOME_KEY}"\n[student]'
+    text = recipe_file.read_text().replace("seed = 3", "seed = 3\nhuman_baseline = false")
+    recipe_file.write_text(text.replace("[student]", teacher))
+    cd.run(recipe_file, tmp_path / "run", progress=False)
+    assert '"(hidden)"' in (tmp_path / "run" / "recipe.json").read_text()
+    for file in (tmp_path / "run").rglob("*"):
+        assert file.is_dir() or b"sk-very-secret" not in file.read_bytes()
+
+
 def test_a_missing_recipe_is_an_error_that_names_the_file(tmp_path):
     with pytest.raises(DataError, match=r"absent.toml: cannot read the recipe"):
         cd.Recipe.load(tmp_path / "absent.toml")

@@ -223,3 +223,19 @@ def test_the_order_of_teachers_does_not_change_the_spans(panel, rng):
     for aggregator in (Union(), Majority(), Intersection()):
         assert kept(aggregator, panel) == kept(aggregator, shuffled)
         assert silver(aggregator, *panel).covers == silver(aggregator, *shuffled).covers
+
+
+def test_a_flat_vote_keeps_the_longest_of_overlapping_spans_then_that_with_most_votes():
+    short, long = (3, 7, "medication"), (3, 12, "medication")
+    as_disease, as_symptom = (17, 25, "disease"), (17, 25, "symptom")
+    opinions = said("a", short, as_disease), said("b", long, as_symptom), said("c", short, as_symptom)
+    assert keys(silver(Union(), *opinions)) == [short, long, as_disease, as_symptom]
+    assert keys(silver(Union(flat=True), *opinions)) == [long, as_symptom]
+    assert keys(silver(Majority(flat=True), *opinions)) == [short, as_symptom]
+
+
+@given(panels)
+def test_a_flat_vote_has_no_overlaps_and_nothing_new(panel):
+    flat = silver(Union(flat=True), *panel).spans
+    assert set(flat) <= set(silver(Union(), *panel).spans)
+    assert not any(one.overlaps(other) for n, one in enumerate(flat) for other in flat[n + 1 :])

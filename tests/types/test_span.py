@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinidistill.errors import SpanError
-from clinidistill.types import Span
+from clinidistill.types import Span, flatten
 
 
 @st.composite
@@ -128,3 +128,32 @@ def test_a_malformed_object_says_what_is_wrong_without_its_values(data, complain
 def test_a_span_cannot_be_changed():
     with pytest.raises(AttributeError):
         Span(0, 3, "drug").start = 1
+
+
+def places():
+    return st.builds(
+        lambda start, size, label, score: Span(start, start + size, label, score),
+        st.integers(0, 30),
+        st.integers(1, 8),
+        st.sampled_from(["a", "b"]),
+        st.sampled_from([0.25, 0.5, 1.0]),
+    )
+
+
+@given(st.lists(places(), max_size=12))
+def test_flatten_keeps_what_no_better_span_overlaps(given_spans):
+    kept = flatten(given_spans)
+    assert kept == sorted(kept)
+    assert not any(one.overlaps(other) for n, one in enumerate(kept) for other in kept[n + 1 :])
+
+    def better(one, other):
+        return (len(one), one.score) >= (len(other), other.score)
+
+    for span in given_spans:
+        assert span in kept or any(other.overlaps(span) and better(other, span) for other in kept)
+
+
+def test_flatten_prefers_the_longest_then_the_highest_score_then_the_first():
+    long, sure, unsure = Span(0, 9, "b", 0.1), Span(12, 15, "b", 0.9), Span(12, 15, "a", 0.5)
+    early, late = Span(20, 24, "a"), Span(22, 26, "a")
+    assert flatten([late, unsure, Span(4, 9, "a"), early, sure, long]) == [long, sure, early]

@@ -124,11 +124,6 @@ class Dataset(Component):
         assert issubclass(cls, Dataset)
         return cls.write(self, path)
 
-    @classmethod
-    def from_documents(cls, documents: Iterable[Document]) -> MemoryDataset:
-        """A dataset of documents at hand."""
-        return MemoryDataset(documents)
-
     def _count(self) -> int:
         try:
             return len(self)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
 from clinidistill.errors import DataError, OptionError
 from clinidistill.registry import registry
-from clinidistill.students.base import METADATA_FILE, Student
+from clinidistill.students.base import METADATA_FILE, Student, read_metadata
 
 __all__ = ["Student", "load_student", "register_student"]
 
@@ -40,12 +39,8 @@ def load_student(name_or_folder: str | Path, /, **options: Any) -> Student:
 
 def _kind(folder: Path) -> str:
     """The registered name of the student saved in `folder`."""
-    metadata = folder / METADATA_FILE
-    if metadata.is_file():
-        try:
-            return str(json.loads(metadata.read_text(encoding="utf-8"))["student"])
-        except (ValueError, KeyError, TypeError):
-            raise DataError("is not a student's metadata; save the student again", path=metadata) from None
+    if metadata := read_metadata(folder):
+        return str(metadata["student"])
     if (folder / "config.json").is_file():
         return "token-classifier"
     raise DataError(f"holds no student: neither {METADATA_FILE} nor config.json", path=folder)

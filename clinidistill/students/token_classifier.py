@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from clinidistill import __version__
 from clinidistill.errors import ConfigError, DataError
 from clinidistill.registry import check_options
-from clinidistill.students.base import METADATA_FILE, as_documents
+from clinidistill.students.base import METADATA_FILE, as_documents, read_metadata
 from clinidistill.students.bases import resolve_base
 from clinidistill.students.decoding import decode
 from clinidistill.students.encoding import IGNORE, Encoder, Window, iob2_tags, tag_window, token_batches
@@ -223,8 +223,8 @@ class TokenClassifier(TrainableStudent):
     @classmethod
     def load(cls, path: str | Path) -> Self:
         folder = Path(path)
-        metadata = _metadata(folder)
-        options = {name: metadata[name] for name in ("name", "max_length", "stride") if name in metadata}
+        metadata = read_metadata(folder)
+        options: dict[str, Any] = {n: metadata[n] for n in ("name", "max_length", "stride") if n in metadata}
         try:
             student = cls(**check_options(cls, {"base": str(folder.resolve()), **options}, METADATA_FILE))
             student._model = student._load_model(student.base)
@@ -327,19 +327,6 @@ def _chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
     stream = iter(documents)
     while chunk := list(islice(stream, _CHUNK)):
         yield chunk
-
-
-def _metadata(folder: Path) -> Mapping[str, Any]:
-    file = folder / METADATA_FILE
-    if not file.is_file():
-        return {}
-    try:
-        metadata = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        metadata = None
-    if not isinstance(metadata, dict):
-        raise DataError("is not a student's metadata; save the student again", path=file)
-    return metadata
 
 
 def _labels_of(id2label: Mapping[int, str], folder: Path) -> tuple[str, ...]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from clinidistill.component import Component
-from clinidistill.errors import OptionError
+from clinidistill.component import Component, digest
+from clinidistill.errors import ConfigError, OptionError
 from clinidistill.registry import registry
-from clinidistill.terminologies.files import stem
+from clinidistill.terminologies.files import open_bytes, stem
 
 __all__ = ["Concept", "MemoryTerminology", "Terminology"]
 
@@ -56,6 +57,10 @@ class Terminology(Component, ABC):
     suffixes: ClassVar[tuple[str, ...]] = ()
     """File name endings by which :meth:`of` knows this format, e.g. ``(".obo",)``; ``.gz`` may follow."""
 
+    filenames: ClassVar[tuple[str, ...]] = ()
+    """Patterns of the names that the publisher gives its files, in lower case, e.g. ``("desc[0-9]*.xml",)``; :meth:`of`
+    goes by these before it goes by endings. ``.gz`` may follow."""
+
     @abstractmethod
     def __iter__(self) -> Iterator[Concept]:
         """The concepts, in the same order each time.
@@ -83,6 +88,34 @@ class Terminology(Component, ABC):
             fields = (concept.code, *concept.terms, "", *sorted(concept.types))
             sha.update("\x1f".join(fields).encode("utf-8", "surrogatepass") + b"\x1e")
         return sha.hexdigest()[:32]
+
+    def source_files(self) -> Sequence[Path] | None:
+        """The files on disk that it is made of, in a set order; None where these are not known."""
+        return None
+
+    @cached_property
+    def source_hash(self) -> str:
+        """Hexadecimal hash (32 digits) that changes whenever the concepts could, and is told without parsing.
+
+        It is made of class, version, options, and the bytes of :meth:`source_files`; where they lie does not matter.
+        Unlike the :attr:`content_hash`, which it is where there are no such files or an option has no fingerprint,
+        it may differ though the concepts are the same.
+
+        Raises:
+            DataError: if a file cannot be read.
+        """
+        files = self.source_files()
+        if files is None:
+            return self.content_hash
+        cls = type(self)
+        options = {key: value for key, value in self.options.items() if key not in {"path", *self.display_options}}
+        sources = [
+            ("".join(file.suffixes).lower(), _file_hash(file)) for file in files
+        ]  # endings matter to some formats
+        try:
+            return digest([f"{cls.__module__}.{cls.__qualname__}", cls.version, options, sources])
+        except ConfigError:
+            return self.content_hash
 
     @property
     def fingerprint(self) -> str:
@@ -122,20 +155,27 @@ class Terminology(Component, ABC):
 
 
 def _format_of(path: object) -> str:
-    """The name of the format that claims the ending of `path`."""
+    """The name of the format that claims the file name of `path`, or else its ending."""
     name = Path(str(path or "")).name.lower().removesuffix(".gz")
     formats = registry("terminologies")
-    endings: list[str] = []
-    for each in formats.available():
-        cls = formats.get(each.name) if each.state == "ready" else Terminology
-        suffixes = cls.suffixes if issubclass(cls, Terminology) else ()
-        if name.endswith(suffixes or ("\0",)):
-            return each.name
-        endings += suffixes
+    ready = {each.name: formats.get(each.name) for each in formats.available() if each.state == "ready"}
+    classes = {format_: cls for format_, cls in ready.items() if issubclass(cls, Terminology)}
+    for format_, cls in classes.items():
+        if any(fnmatch(name, pattern) for pattern in cls.filenames):
+            return format_
+    for format_, cls in classes.items():
+        if name.endswith(cls.suffixes or ("\0",)):
+            return format_
+    endings = ", ".join(suffix for cls in classes.values() for suffix in cls.suffixes)
     raise OptionError(
-        f"the ending of {name!r} tells no terminology format ({', '.join(endings)} would): name it, as in "
+        f"the ending of {name!r} tells no terminology format ({endings} would): name it, as in "
         '{"format": "obo", "path": ...}'
     )
+
+
+def _file_hash(path: Path) -> str:
+    with open_bytes(path), open(path, "rb") as file:  # the first for its errors; packed files are hashed packed
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class MemoryTerminology(Terminology):

@@ -46,6 +46,9 @@ class Icd10Cm(Terminology):
         self._chapters = None if chapters is None else {f"chapter {chapter}" for chapter in chapters}
         self._prefixes = None if prefixes is None else tuple(prefix.upper() for prefix in prefixes)
 
+    def source_files(self) -> Sequence[Path]:
+        return [self.path]
+
     def __iter__(self) -> Iterator[Concept]:
         found = False
         for concept in self._concepts():

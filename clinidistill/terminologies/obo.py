@@ -54,6 +54,9 @@ class Obo(Terminology):
         self._under = under
         self._obsolete = obsolete
 
+    def source_files(self) -> Sequence[Path]:
+        return [self.path]
+
     def __iter__(self) -> Iterator[Concept]:
         wanted = None if self._under is None else self._below(self._under)
         for term in self._terms():

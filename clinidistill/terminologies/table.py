@@ -37,6 +37,7 @@ class Table(Terminology):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt")
+    display_options: ClassVar[frozenset[str]] = frozenset()  # `name` is a column here
 
     def __init__(
         self,
@@ -55,6 +56,9 @@ class Table(Terminology):
     def name(self) -> str:
         """The file's name without its ending (the option ``name`` is a column here)."""
         return stem(self.path)
+
+    def source_files(self) -> Sequence[Path]:
+        return [self.path]
 
     def __iter__(self) -> Iterator[Concept]:
         for code, rows in groupby(self._rows(), key=itemgetter(0)):

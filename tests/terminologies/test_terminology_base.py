@@ -1,8 +1,9 @@
+import re
 from pathlib import Path
 
 import pytest
 
-from clinidistill.errors import OptionError, UnknownComponentError
+from clinidistill.errors import DataError, OptionError, UnknownComponentError
 from clinidistill.terminologies import Concept, MemoryTerminology, Terminology
 from clinidistill.terminologies.icd10cm import Icd10Cm
 from clinidistill.terminologies.obo import Obo
@@ -61,3 +62,36 @@ def test_the_content_tells_terminologies_apart_not_the_place(tmp_path):
         (tmp_path / name).write_text(text, encoding="utf-8")
     a, b, c = (Terminology.of(tmp_path / name) for name in ("a.csv", "b.tsv", "c.csv"))
     assert a.fingerprint == b.fingerprint == MemoryTerminology([Concept("1", "fever")]).fingerprint != c.fingerprint
+
+
+def test_the_source_hash_tells_files_and_options_apart_not_places_and_is_told_without_parsing(tmp_path):
+    for name in ("a.csv", "b.csv", "c.txt"):
+        (tmp_path / name).write_text("not,known\n1,fever\n", encoding="utf-8")
+    a, b, c = (Table(tmp_path / name, code="not", name="known") for name in ("a.csv", "b.csv", "c.txt"))
+    assert re.fullmatch("[0-9a-f]{32}", a.source_hash)
+    assert a.source_hash == b.source_hash == Table(tmp_path / "a.csv", code="not", name="known").source_hash
+    others = [c, Table(tmp_path / "a.csv"), Table(tmp_path / "a.csv", code="not", name="not"), Obo(tmp_path / "a.csv")]
+    assert len({each.source_hash for each in (a, *others)}) == 5
+    (tmp_path / "a.csv").write_text("not,known\n1,cold\n", encoding="utf-8")
+    assert Table(tmp_path / "a.csv", code="not", name="known").source_hash != a.source_hash
+    assert Obo(tmp_path / "b.csv", name="x").source_hash == Obo(tmp_path / "b.csv", name="y").source_hash
+
+
+def test_a_higher_version_of_a_format_is_another_source(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_text("name\nfever\n", encoding="utf-8")
+    before = Table(path).source_hash
+    monkeypatch.setattr(Table, "version", "next")
+    assert Table(path).source_hash != before
+
+
+def test_what_is_not_made_of_files_has_its_content_hash_as_source_hash():
+    memory = MemoryTerminology([Concept("1", "fever")])
+    assert memory.source_files() is None
+    assert memory.source_hash == memory.content_hash
+
+
+@pytest.mark.parametrize("file", ["none.obo", "none.obo.gz"])
+def test_a_missing_file_has_no_source_hash(tmp_path, file):
+    with pytest.raises(DataError, match="no such file"):
+        Obo(tmp_path / file).source_hash  # noqa: B018

@@ -70,14 +70,18 @@ class DataError(ClinidistillError, ValueError):
     Attributes:
         path: the file, or None when the data did not come from one.
         line: the 1-based line, or None when the fault is not on one line.
+        column: the 1-based character of that line, or None when the fault is not at one.
         reason: what is wrong and how to mend it, without note text.
     """
 
-    def __init__(self, reason: str, *, path: str | Path | None = None, line: int | None = None):
+    def __init__(
+        self, reason: str, *, path: str | Path | None = None, line: int | None = None, column: int | None = None
+    ):
         self.reason = reason
         self.path = None if path is None else Path(path)
         self.line = line
-        where = ":".join(str(part) for part in (path, line) if part is not None)
+        self.column = column
+        where = ":".join(str(part) for part in (path, line, column) if part is not None)
         super().__init__(f"{where}: {reason}" if where else reason)
 
 

@@ -17,7 +17,8 @@ def load_terminology(name: str, /, **options: Any) -> Terminology:
     """The terminology format called `name`.
 
     Args:
-        name: ``"table"``, ``"obo"``, ``"icd10cm"``, or a plugin's.
+        name: ``"rxnorm"``, ``"snomed"``, ``"umls"``, ``"mesh"``, ``"drugbank"``, ``"icd10cm"``, ``"obo"``,
+            ``"table"``, or a plugin's.
         options: as that format takes them; most take ``path``.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cached_property
@@ -122,17 +122,96 @@ class Terminology(Component, ABC):
         """The :attr:`content_hash`: where the concepts came from does not matter, what they are does."""
         return self.content_hash
 
+    def __or__(self, other: Terminology) -> Terminology:
+        """Its concepts, then those of `other`; one concept a code, with the names and types of both, its own first.
+
+        >>> a = Terminology.of([Concept("1", "fever"), Concept("2", "cough")])
+        >>> b = Terminology.of([Concept("1", "pyrexia"), Concept("3", "rash")])
+        >>> [concept.terms for concept in a | b]
+        [('fever', 'pyrexia'), ('cough',), ('rash',)]
+        """
+        from clinidistill.terminologies.composed import Union
+
+        return Union([self, other]) if isinstance(other, Terminology) else NotImplemented
+
+    def __sub__(self, other: Terminology | Iterable[str]) -> Terminology:
+        """Its concepts whose codes are not those of `other`, a terminology or codes.
+
+        >>> a = Terminology.of([Concept("1", "fever"), Concept("2", "cough")])
+        >>> [concept.name for concept in a - ["1"]]
+        ['cough']
+
+        Raises:
+            OptionError: if `other` is neither.
+        """
+        from clinidistill.terminologies.composed import Difference
+
+        return Difference(self, other)
+
+    def filter(
+        self,
+        predicate: Callable[[Concept], object] | None = None,
+        *,
+        codes: Terminology | Iterable[str] | None = None,
+        types: Iterable[str] | None = None,
+    ) -> Terminology:
+        """Its concepts that pass all that is given.
+
+        Args:
+            predicate: says of a concept whether it passes. What a function does no hash can tell, so that the
+                :attr:`source_hash` is then the :attr:`content_hash`.
+            codes: those that pass, or a terminology whose codes do.
+            types: a concept passes that has one of them.
+
+        Raises:
+            OptionError: if nothing is given, or one string in place of a list.
+
+        >>> a = Terminology.of([Concept("1", "fever", types=frozenset({"sign"})), Concept("2", "cough")])
+        >>> [concept.name for concept in a.filter(types=["sign"])]
+        ['fever']
+        >>> [concept.name for concept in a.filter(lambda concept: concept.code > "1")]
+        ['cough']
+        """
+        from clinidistill.terminologies.composed import Selection
+
+        return Selection(self, predicate, codes=codes, types=types)
+
+    def map_codes(
+        self, codes: Mapping[str, str] | Callable[[str], str | None], *, drop_missing: bool = False
+    ) -> Terminology:
+        """The same concepts under other codes, say SCTIDs for CUIs; concepts that fall on one code become one.
+
+        Args:
+            codes: from its codes to others, or a function that gives another code, or None if it knows none.
+            drop_missing: whether concepts without another code are left out; else they keep theirs.
+
+        >>> a = Terminology.of([Concept("C1", "fever"), Concept("C2", "cough"), Concept("C3", "pyrexia")])
+        >>> [(concept.code, concept.terms) for concept in a.map_codes({"C1": "386", "C3": "386"})]
+        [('386', ('fever', 'pyrexia')), ('C2', ('cough',))]
+        """
+        from clinidistill.terminologies.composed import Recoded
+
+        return Recoded(self, codes, drop_missing=drop_missing)
+
     @staticmethod
-    def of(value: Terminology | Mapping[str, Any] | str | Path | Iterable[str | Concept]) -> Terminology:
+    def of(
+        value: Terminology
+        | Mapping[str, Any]
+        | str
+        | Path
+        | Iterable[str | Concept]
+        | Iterable[Terminology | Mapping[str, Any] | Path],
+    ) -> Terminology:
         """`value` as a terminology.
 
         Args:
-            value: a terminology; a file's path, whose ending tells the format; a mapping of a format's options,
-                with the format's name under ``"format"`` unless the ending of its ``"path"`` tells it; or terms
-                and concepts at hand (a term is its own code).
+            value: a terminology; a file's path, whose name or ending tells the format; a mapping of a format's options,
+                with the format's name under ``"format"`` unless its ``"path"`` tells it; terms and concepts at hand
+                (a term is its own code); or several terminologies, mappings and :class:`~pathlib.Path` objects, to
+                be joined as by ``|``.
 
         Raises:
-            OptionError: if it is none of these, or the ending tells no format.
+            OptionError: if it is none of these, or the path tells no format.
             RegistryError: if the format is unknown.
 
         >>> [concept.code for concept in Terminology.of(["aspirin", Concept("6809", "metformin")])]
@@ -148,10 +227,20 @@ class Terminology(Component, ABC):
             terminology = registry("terminologies").create(format_, **options)
             assert isinstance(terminology, Terminology)
             return terminology
-        concepts = [Concept(item, item) if isinstance(item, str) else item for item in value]
-        if strange := {type(item).__name__ for item in concepts if not isinstance(item, Concept)}:
-            raise OptionError(f"a terminology is made of terms (str) and Concepts, not of {', '.join(sorted(strange))}")
-        return MemoryTerminology(concepts)
+        items = list(value)
+        parts = [Terminology.of(item) for item in items if isinstance(item, (Terminology, Mapping, Path))]
+        if parts and len(parts) == len(items):
+            from clinidistill.terminologies.composed import Union
+
+            return Union(parts)
+        if strange := sorted({type(item).__name__ for item in items if not isinstance(item, (str, Concept))}):
+            raise OptionError(
+                "a terminology is made of terms (str) and Concepts, or of several terminologies alone, not of "
+                + ", ".join(strange)
+            )
+        return MemoryTerminology(
+            Concept(item, item) if isinstance(item, str) else item for item in items if isinstance(item, (str, Concept))
+        )
 
 
 def _format_of(path: object) -> str:

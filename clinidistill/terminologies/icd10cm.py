@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, NoReturn
-from xml.parsers import expat  # entities need a DOCTYPE, and that is refused
+from typing import ClassVar
 
 from clinidistill.errors import DataError
 from clinidistill.terminologies.base import Concept, Terminology
-from clinidistill.terminologies.files import open_bytes
+from clinidistill.terminologies.xml_concepts import ConceptReader
 
 __all__ = ["Icd10Cm"]
 
@@ -28,8 +27,8 @@ class Icd10Cm(Terminology):
         name: how the terminology is called.
 
     Iterating raises:
-        DataError: with file and line, where it is not well-formed, has a DOCTYPE, is not a tabular list, or
-            holds no code that was asked for.
+        DataError: with file and line, where it is not well-formed, declares entities, is not a tabular list,
+            or holds no code that was asked for.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".xml",)
@@ -51,7 +50,7 @@ class Icd10Cm(Terminology):
 
     def __iter__(self) -> Iterator[Concept]:
         found = False
-        for concept in self._concepts():
+        for concept in _Reader(self.path).read():
             if self._chapters is not None and not concept.types & self._chapters:
                 continue
             if self._prefixes is not None and not concept.code.startswith(self._prefixes):
@@ -65,16 +64,6 @@ class Icd10Cm(Terminology):
                 path=self.path,
             )
 
-    def _concepts(self) -> Iterator[Concept]:
-        reader = _Reader(self.path)
-        with open_bytes(self.path) as file:
-            while chunk := file.read(1 << 16):
-                reader.feed(chunk)
-                yield from reader.done
-                reader.done.clear()
-            reader.feed(b"", last=True)
-        yield from reader.done
-
 
 @dataclass(slots=True)
 class _Diagnosis:
@@ -84,59 +73,28 @@ class _Diagnosis:
     done: bool = False
 
 
-class _Reader:
-    """Takes XML in pieces; the concepts read so far are in `done`."""
-
+class _Reader(ConceptReader):
     def __init__(self, path: Path):
-        self.done: list[Concept] = []
-        self._path = path
-        self._open: list[str] = []
+        super().__init__(path)
         self._diagnoses: list[_Diagnosis] = []
         self._chapter = self._section = ""
-        self._text: list[str] = []
-        self._parser = parser = expat.ParserCreate()
-        parser.buffer_text = True
-        parser.StartDoctypeDeclHandler = self._doctype
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._text.append
 
-    def feed(self, data: bytes, last: bool = False) -> None:
-        try:
-            self._parser.Parse(data, last)
-        except expat.ExpatError as error:
-            reason = f"not well-formed XML ({expat.ErrorString(error.code)}); is it whole?"
-            raise DataError(reason, path=self._path, line=error.lineno) from None
-
-    def _doctype(self, *_: object) -> NoReturn:
-        line = self._parser.CurrentLineNumber
-        raise DataError("has a DOCTYPE, which could expand without end; remove it", path=self._path, line=line)
-
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        if not self._open and tag != "ICD10CM.tabular":
-            raise DataError(
-                f"its root is <{tag}>, not <ICD10CM.tabular>; take the tabular list, not the index",
-                path=self._path,
-                line=self._parser.CurrentLineNumber,
-            )
-        self._open.append(tag)
-        self._text.clear()
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if len(self.open) == 1 and tag != "ICD10CM.tabular":
+            self.fail(f"its root is <{tag}>, not <ICD10CM.tabular>; take the tabular list, not the index")
         if tag == "section":
             self._section = attributes.get("id", "")
         elif tag == "diag":
             self._finish()
-            self._diagnoses.append(_Diagnosis(self._parser.CurrentLineNumber))
+            self._diagnoses.append(_Diagnosis(self.line))
 
-    def _end(self, tag: str) -> None:
-        self._open.pop()
-        parent = self._open[-1] if self._open else ""
-        text = " ".join("".join(self._text).split())
-        self._text.clear()
+    def end(self, tag: str, text: str) -> None:
+        parent = self.open[-1] if self.open else ""
         if tag == "name" and parent == "chapter":
             self._chapter = f"chapter {text}"
         elif tag == "name" and parent == "diag":
             self._diagnoses[-1].code = text
-        elif (tag == "desc" and parent == "diag") or (tag == "note" and self._open[-2:] == ["diag", "inclusionTerm"]):
+        elif (tag == "desc" and parent == "diag") or (tag == "note" and self.open[-2:] == ["diag", "inclusionTerm"]):
             self._diagnoses[-1].terms.append(text)
         elif tag == "diag":
             self._finish()
@@ -148,6 +106,6 @@ class _Reader:
             return
         diagnosis = self._diagnoses[-1]
         if not diagnosis.code or not any(diagnosis.terms):
-            raise DataError("a <diag> without <name> or <desc>", path=self._path, line=diagnosis.line)
+            self.fail("a <diag> without <name> or <desc>", diagnosis.line)
         self.done.append(Concept.named(diagnosis.code, diagnosis.terms, filter(None, (self._chapter, self._section))))
         diagnosis.done = True

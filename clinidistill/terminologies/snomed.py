@@ -47,7 +47,7 @@ class Snomed(Terminology):
         name: how the terminology is called.
 
     Raises:
-        OptionError: if the preset or a dialect is unknown, or something is not an SCTID.
+        OptionError: if a dialect is unknown, or something is not an SCTID.
 
     Iterating raises:
         DataError: with file, line and column, where a row is not as specified; where a table, a concept of `under` or
@@ -79,14 +79,12 @@ class Snomed(Terminology):
         inactive: bool = False,
         name: str | None = None,
     ):
-        if preset is not None and preset not in _PRESETS:
-            raise OptionError(f"no preset {preset!r}; presets are {', '.join(map(repr, _PRESETS))}")
         self.path = Path(path)
         self._snapshot = Snapshot(path)
         self._preset = _PRESETS[preset] if preset else _Preset()
         self._under = self._preset.under if under is None else _sctids("under", under)
         self._without = self._preset.without if without is None else _sctids("without", without)
-        self._tags = self._preset.tags if tags is None else frozenset(_several("tags", tags))
+        self._tags = self._preset.tags if tags is None else frozenset(tags)
         dialects = [dialect] if isinstance(dialect, (str, int)) else dialect
         self._dialects = _sctids("dialect", [_DIALECTS.get(str(each).lower(), each) for each in dialects])
         self._language = language.lower()
@@ -235,15 +233,7 @@ def _rank(term: tuple[int, str]) -> int:
     return term[0]
 
 
-def _several(option: str, values: Sequence[str]) -> Sequence[str]:
-    if isinstance(values, str):
-        raise OptionError(f"{option} takes a list, as in {option}=[{values!r}]")
-    return values
-
-
 def _sctids(option: str, values: Sequence[Sctid]) -> tuple[int, ...]:
-    if isinstance(values, (str, int)):
-        raise OptionError(f"{option} takes a list, as in {option}=[{values!r}]")
     if wrong := [str(value) for value in values if not str(value).isdecimal()]:
         names = f"{', '.join(map(repr, _DIALECTS))} or " if option == "dialect" else ""
         raise OptionError(f"{option} takes {names}SCTIDs (digits only), not {', '.join(wrong)}")

@@ -161,10 +161,9 @@ class Snomed(Terminology):
             place = places.get(dialect)
             if place is None:
                 others.add(dialect)
-            elif acceptability == _PREFERRED:
-                ranks[description] = min(place, ranks.get(description, place))
-            elif acceptability == _ACCEPTABLE and self._acceptable:
-                ranks.setdefault(description, place + len(places))
+            elif acceptability == _PREFERRED or (acceptability == _ACCEPTABLE and self._acceptable):
+                rank = place if acceptability == _PREFERRED else place + len(places)
+                ranks[description] = min(rank, ranks.get(description, rank))
         if not ranks:
             raise DataError(
                 f"no names in the dialect {', '.join(places)} (a language reference set); its reference sets are "

@@ -55,17 +55,18 @@ class Release:
         matching = [name for name in self._names if fnmatchcase(_base(name), pattern.lower())]
         return [self._given] if self._given in matching else matching
 
-    def one(self, pattern: str, what: str) -> str:
+    def one(self, pattern: str, what: str, *, among: Sequence[str] | None = None) -> str:
         """The one table whose name matches.
 
         Args:
             pattern: as for :meth:`find`.
             what: what the table holds, for the error.
+            among: the tables to take it from; None finds them.
 
         Raises:
             DataError: if there is none, or several.
         """
-        found = self.find(pattern)
+        found = self.find(pattern) if among is None else among
         if not found:
             raise DataError(
                 f"no {pattern} ({what}) in it; give the release's folder or its zip as it was downloaded",

@@ -17,7 +17,7 @@ from clinidistill.component import digest
 from clinidistill.errors import OptionError
 from clinidistill.terminologies.base import Concept, Terminology
 
-__all__ = ["Difference", "Recoded", "Selection", "Union"]
+__all__ = ["Difference", "Recoded", "Selection", "Union", "merged"]
 
 
 class _Composed(Terminology):
@@ -64,7 +64,7 @@ class Union(_Composed):
         return "+".join(dict.fromkeys(part.name for part in self._parts))
 
     def __iter__(self) -> Iterator[Concept]:
-        return _merged(lambda: chain.from_iterable(self._parts))
+        return merged(lambda: chain.from_iterable(self._parts))
 
     def __len__(self) -> int:
         return len({concept.code for part in self._parts for concept in part})
@@ -158,7 +158,7 @@ class Recoded(_Composed):
         self._drop_missing = drop_missing
 
     def __iter__(self) -> Iterator[Concept]:
-        return _merged(self._recoded)
+        return merged(self._recoded)
 
     def __len__(self) -> int:
         return len({concept.code for concept in self._recoded()})
@@ -175,7 +175,7 @@ class Recoded(_Composed):
         return [self._codes, self._drop_missing] if isinstance(self._codes, dict) else None
 
 
-def _merged(concepts: Callable[[], Iterable[Concept]]) -> Iterator[Concept]:
+def merged(concepts: Callable[[], Iterable[Concept]]) -> Iterator[Concept]:
     """One concept a code, where it comes first, with the names and types of all; goes through `concepts` twice."""
     left: set[str] = set()
     more: dict[str, list[Concept]] = {}

@@ -1,28 +1,28 @@
-"""Terminologies in tables: CSV, TSV, or a plain list of terms."""
+"""Terminologies in tables: CSV, TSV, Parquet, or a plain list of terms."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from clinidistill.errors import DataError
+from clinidistill.errors import ConfigError, DataError
 from clinidistill.terminologies.base import Concept, Terminology
-from clinidistill.terminologies.files import read_lines, stem
+from clinidistill.terminologies.files import open_bytes, read_lines, stem
 
-__all__ = ["Table"]
+__all__ = ["Table", "csv_rows"]
 
 
 class Table(Terminology):
-    """A CSV or TSV file with a column of names, or a list of terms, one a line.
+    """A CSV, TSV or Parquet file with a column of names, or a list of terms, one a line.
 
-    UTF-8, ``.gz`` too. Adjacent rows with the same code are one concept; its first row's name is the preferred
-    one. (Only adjacent ones, since the file is streamed: sort it by code if need be.) A row without a code has
-    its name as the code.
+    Text is UTF-8, ``.gz`` too; Parquet needs the extra ``parquet``. Adjacent rows with the same code are one
+    concept; its first row's name is the preferred one. (Only adjacent ones, since the file is streamed: sort it by
+    code if need be.) A row without a code has its name as the code.
 
     Args:
         path: the file.
@@ -30,13 +30,15 @@ class Table(Terminology):
         name: header of the column of names; None goes by usual headers (``name``, ``term``, ``label``, …), or
             takes a file of one column for a list of terms.
         synonyms: header of the column of synonyms; None goes by usual headers.
-        separator: what stands between the synonyms of a cell.
+        separator: what stands between the synonyms of a cell; in Parquet a cell may be a list of them, too.
 
     Iterating raises:
-        DataError: with file and line, where the header names no such column or a row has too few or many cells.
+        DataError: with file and line, where the header names no such column or a row has too few or many cells; with
+            the column, where one in Parquet holds no text.
+        ConfigError: if pyarrow is needed and not installed.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt")
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt", ".parquet")
     display_options: ClassVar[frozenset[str]] = frozenset()  # `name` is a column here
 
     def __init__(
@@ -67,14 +69,19 @@ class Table(Terminology):
 
     def _rows(self) -> Iterator[tuple[str, str, list[str]]]:
         """Code, name and synonyms of each row that has a name."""
+        for code, name, synonyms in self._parquet() if self.path.suffix.lower() == ".parquet" else self._text():
+            terms = [term for part in (name, *synonyms) if (term := part.strip())]
+            if terms:
+                yield code.strip() or terms[0], terms[0], terms[1:]
+
+    def _text(self) -> Iterator[tuple[str, str, list[str]]]:
         header = next((line for line in read_lines(self.path) if line.strip()), "")
         layout = self._layout(header)
         if layout is None:
             for line in read_lines(self.path):
-                if term := line.strip():
-                    yield term, term, []
+                yield "", line, []
             return
-        rows = _cells(self.path, layout.delimiter)
+        rows = csv_rows(read_lines(self.path), self.path, layout.delimiter)
         next(rows)
         for start, cells in rows:
             if len(cells) != layout.width:
@@ -84,11 +91,37 @@ class Table(Terminology):
                     path=self.path,
                     line=start,
                 )
-            code, name, others = ("" if at is None else cells[at].strip() for at in layout.columns)
-            parts = others.split(self._separator) if self._separator else [others]
-            terms = [term for part in (name, *parts) if (term := part.strip())]
-            if terms:
-                yield code or terms[0], terms[0], terms[1:]
+            code, name, synonyms = ("" if at is None else cells[at] for at in layout.columns)
+            yield code, name, self._split(synonyms)
+
+    def _parquet(self) -> Iterator[tuple[str, str, list[str]]]:
+        try:
+            import pyarrow
+            from pyarrow import parquet
+        except ImportError:
+            raise ConfigError("reading Parquet needs pyarrow: pip install 'clinidistill[parquet]'") from None
+        try:
+            with open_bytes(self.path) as source, parquet.ParquetFile(source) as file:
+                header = file.schema_arrow.names
+                columns = self._columns(header)
+                if columns is None:
+                    raise self._no_column("name", header)
+                names = [None if at is None else header[at] for at in columns]
+                for role, at in zip(_HEADERS, columns, strict=True):
+                    if at is not None:
+                        _check_type(self.path, role, file.schema_arrow.field(at))
+                for batch in file.iter_batches(columns=[name for name in names if name is not None]):
+                    cells = (
+                        [None] * batch.num_rows if name is None else batch.column(name).to_pylist() for name in names
+                    )
+                    for code, name, synonyms in zip(*cells, strict=True):
+                        listed = synonyms if isinstance(synonyms, list) else self._split(_str(synonyms))
+                        yield _str(code), _str(name), [_str(each) for each in listed]
+        except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+            raise DataError(f"no whole Parquet file of UTF-8 text ({type(error).__name__})", path=self.path) from error
+
+    def _split(self, synonyms: str) -> list[str]:
+        return synonyms.split(self._separator) if self._separator else [synonyms]
 
     def _layout(self, header: str) -> _Layout | None:
         """Which column is which, by the file's first line; None for a list of terms."""
@@ -97,16 +130,22 @@ class Table(Terminology):
         fields = [next(csv.reader([header.rstrip("\r\n")], delimiter=guess), []) for guess in guesses]
         named = self._wanted["name"] is not None
         for delimiter, cells in zip(guesses, fields, strict=True):
-            if (at := _column(cells, "name", self._wanted["name"])) is not None:
-                code, synonyms = (_column(cells, role, self._wanted[role]) for role in ("code", "synonyms"))
-                for role, found in (("code", code), ("synonyms", synonyms)):
-                    if found is None and self._wanted[role] is not None:
-                        raise self._no_column(role, cells)
-                return _Layout(delimiter, len(cells), (code, at, synonyms))
+            if (columns := self._columns(cells)) is not None:
+                return _Layout(delimiter, len(cells), columns)
         widest = max(fields, key=len)
         if named or (len(widest) > 1 and ".txt" not in self.path.suffixes):
             raise self._no_column("name", widest)
         return None
+
+    def _columns(self, header: Sequence[str]) -> _Columns | None:
+        """Which column is which; None if none is known to hold the names."""
+        if (name := _column(header, "name", self._wanted["name"])) is None:
+            return None
+        code, synonyms = (_column(header, role, self._wanted[role]) for role in ("code", "synonyms"))
+        for role, found in (("code", code), ("synonyms", synonyms)):
+            if found is None and self._wanted[role] is not None:
+                raise self._no_column(role, header)
+        return code, name, synonyms
 
     def _no_column(self, role: str, cells: Sequence[str]) -> DataError:
         wanted = self._wanted[role]
@@ -117,10 +156,13 @@ class Table(Terminology):
         )
 
 
+_Columns = tuple[int | None, int, int | None]  # of code, name, synonyms
+
+
 class _Layout(NamedTuple):
     delimiter: str
     width: int
-    columns: tuple[int | None, int, int | None]  # of code, name, synonyms
+    columns: _Columns
 
 
 _HEADERS = {
@@ -148,9 +190,31 @@ def _column(cells: Sequence[str], role: str, wanted: str | None) -> int | None:
     return next((headers.index(header) for header in _HEADERS[role] if header in headers), None)
 
 
-def _cells(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not blank, each with the line it begins on."""
-    reader = csv.reader(read_lines(path), delimiter=delimiter, strict=True)
+def _check_type(path: Path, role: str, column: Any) -> None:
+    """Refuses a Parquet column that holds no text; codes may be whole numbers, synonyms lists of text."""
+    from pyarrow import types
+
+    type_ = column.type
+    if role == "synonyms" and (types.is_list(type_) or types.is_large_list(type_)):
+        type_ = type_.value_type
+    if types.is_dictionary(type_):
+        type_ = type_.value_type
+    text = types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_) or types.is_null(type_)
+    if not text and not (role == "code" and types.is_integer(type_)):
+        raise DataError(f"the column {column.name!r} ({role}) holds {column.type}, not text", path=path)
+
+
+def _str(cell: object) -> str:
+    return "" if cell is None else str(cell)
+
+
+def csv_rows(lines: Iterable[str], path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not blank, each with the line it begins on.
+
+    Raises:
+        DataError: with `path` and line, where a quote is not closed or otherwise odd.
+    """
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     line = 1
     try:
         for cells in reader:

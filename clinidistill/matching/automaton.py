@@ -2,117 +2,188 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from bisect import bisect
+from collections.abc import Iterable, Mapping
+from itertools import compress, count, pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
-import ahocorasick
-
+from clinidistill.matching.compiled import AMBIGUOUS, MATCH_CASE, SYMBOLS, Compiled, Term, compile_terms
 from clinidistill.matching.normalize import normalize
+from clinidistill.matching.words import Words
 
-__all__ = ["Automaton", "Match", "Term"]
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One name to look for.
-
-    Args:
-        text: the name as its terminology writes it.
-        code: its concept's code.
-        match_case: whether only exactly this spelling is meant (abbreviations that are words otherwise).
-    """
-
-    text: str
-    code: str
-    match_case: bool = False
+__all__ = ["Automaton", "Match", "Term", "longest"]
 
 
 class Match(NamedTuple):
-    """A term found: half-open offsets into the text as it was given, and the concept's code."""
+    """A term found: half-open offsets into the text as it was given, its concept's code, and how sure it is.
+
+    `entry` is the term's number in its automaton (see :meth:`Automaton.term`); `score` is below 1 where a word was
+    misspelled.
+    """
 
     start: int
     end: int
     code: str
+    entry: int = -1
+    score: float = 1.0
 
 
 class Automaton:
-    """Finds terms as whole words, leftmost and longest first, whatever their case, accents or typography.
+    """Finds terms as whole words, whatever their case, accents or typography.
 
-    Terms and texts are compared after :func:`~clinidistill.matching.normalize.normalize`. A match begins and
-    ends at a word boundary, which is anywhere but between two alphanumerics. Of matches that overlap, the one
-    that starts first wins, then the longest. Where several terms read the same, the first one given wins; one
-    with `match_case` goes before all others where its spelling is met. Terms of one character and bare
-    numbers are left out.
+    Its alphabet is words, not characters: a text is split into runs of letters and digits, each is looked up
+    among the rarest words of all terms, and only where one is met are the words around it compared. Most words of
+    a text cost one look into a hash table, however many terms there are, and no time goes into hits inside words.
+
+    A term is met if its words are, with nothing but a space, a hyphen, an apostrophe, or the term's own punctuation
+    between them. Where several terms read the same, the first one given wins; one with `match_case` goes before all
+    others where its spelling is met.
 
     >>> automaton = Automaton([Term("ALL", "1", match_case=True), Term("heart failure", "2")])
-    >>> automaton.find("All had Heart\\n failure.")
-    [Match(start=8, end=22, code='2')]
+    >>> [(match.start, match.end, match.code) for match in automaton.find("All had Heart-\\n failure.")]
+    [(8, 23, '2')]
     """
 
-    def __init__(self, terms: Iterable[Term]):
-        self._size = 0
-        self._trie = ahocorasick.Automaton()
-        for term in terms:
-            self._add(term)
-        self._trie.make_automaton()
+    def __init__(self, terms: Iterable[Term] | Compiled):
+        self.compiled = terms if isinstance(terms, Compiled) else compile_terms(terms)
 
     def __len__(self) -> int:
-        """Number of distinct normalised terms."""
-        return self._size
+        """Number of distinct names, compared by their words."""
+        return len(self.compiled.keys)
 
-    def find(self, text: str) -> list[Match]:
-        """The matches in `text`, in order, none overlapping another."""
-        if not self._size:
-            return []
-        normalized = normalize(text)
-        folded = normalized.text
-        size = len(folded)
-        candidates: list[tuple[int, int, Match]] = []
-        for last, entry in self._trie.iter(folded):
-            end = last + 1
-            if end < size and folded[end].isalnum() and folded[last].isalnum():
+    def __contains__(self, word: object) -> bool:
+        """Whether a folded word occurs in a term."""
+        return word in self.compiled.anchors or word in self.compiled.others
+
+    def find(self, text: str, *, nested: bool = False) -> list[Match]:
+        """The matches in `text` by place: of overlapping ones the longest, or all of them where `nested`."""
+        found = self.candidates(Words(text))
+        return sorted(found, key=itemgetter(0, 1)) if nested else longest(found)
+
+    def candidates(self, words: Words, corrections: Mapping[int, tuple[str, float]] | None = None) -> list[Match]:
+        """Every match in a text, whatever it overlaps, in no particular order.
+
+        Args:
+            words: the text.
+            corrections: index of a misspelled word → what is read in its place, and how sure that is, in (0, 1); then
+                only matches that take such a word are given, with that score.
+        """
+        texts = [*words.words, ""]  # a key never holds the empty word at the end
+        for index, (word, _) in (corrections or {}).items():
+            texts[index] = word
+        keys, anchors = self.compiled.keys, self.compiled.anchors
+        after, before, guarded = self.compiled.after, self.compiled.before, self.compiled.guarded
+        places: list[tuple[int, int, int]] = []
+        for index in compress(count(), map(anchors.__contains__, texts)):
+            word = texts[index]
+            shapes = anchors[word]
+            if word in guarded:
+                shapes += after.get(f"{word} {texts[index + 1]}", ()) + before.get(f"{texts[index - 1]} {word}", ())
+            for back, size in shapes:
+                if back <= index:
+                    key = keys.get(word if size == 1 else " ".join(texts[index - back : index - back + size]))
+                    if key is not None:
+                        places.append((index - back, index - back + size, key))
+        places.sort()
+        found: list[Match] = []
+        for first, stop, key in places:
+            score = 1.0
+            if corrections is not None:
+                score = min((corrections[at][1] for at in corrections.keys() & range(first, stop)), default=1.0)
+                if score == 1:
+                    continue
+            match = self._settled(words, key, words.place(first, stop), stop - first)
+            if match is not None:
+                found.append(match if score == 1 else match._replace(score=score))
+        return found
+
+    def term(self, entry: int) -> Term:
+        """The term of that number."""
+        compiled = self.compiled
+        flags = compiled.flags[entry]
+        return Term(
+            compiled.text(entry),
+            compiled.codes[compiled.code[entry]],
+            bool(flags & MATCH_CASE),
+            bool(flags & AMBIGUOUS),
+            compiled.rules[compiled.rule[entry]],
+        )
+
+    def is_ambiguous(self, match: Match) -> bool:
+        """Whether the match needs evidence."""
+        return bool(self.compiled.flags[match.entry] & AMBIGUOUS)
+
+    def _settled(self, words: Words, key: int, place: tuple[int, int], size: int) -> Match | None:
+        """The first entry of a key of `size` words that fits at a place, if one does."""
+        compiled = self.compiled
+        start, end = place
+        close = size == 1 or _APART.search(words.folded, start, end) is None
+        for entry in range(compiled.first[key], compiled.first[key + 1]):
+            flags = compiled.flags[entry]
+            begin, finish = start, end
+            if flags & SYMBOLS:
+                fit = _fit(normalize(compiled.text(entry)).text.strip(), words.folded, start, end, close)
+                if fit is None:
+                    continue
+                begin, finish = fit
+            elif not close:
                 continue
-            start = end - entry.length
-            if start and folded[start - 1].isalnum() and folded[start].isalnum():
-                continue
-            offsets = normalized.original(start, end)
+            offsets = words.original(begin, finish)
             if offsets is None:
                 continue
-            code = entry.code if entry.cased is None else entry.cased.get(text[offsets[0] : offsets[1]], entry.code)
-            if code is not None:
-                candidates.append((start, -end, Match(*offsets, code)))
-        candidates.sort()
-        matches: list[Match] = []
-        free = 0
-        for start, minus_end, match in candidates:
-            if start >= free:
-                free = -minus_end
-                matches.append(match)
-        return matches
-
-    def _add(self, term: Term) -> None:
-        key = normalize(term.text).text.strip()
-        if len(key) < 2 or not any(map(str.isalpha, key)):
-            return
-        entry = self._trie.get(key, None)
-        if entry is None:
-            entry = _Entry(len(key))
-            self._trie.add_word(key, entry)
-            self._size += 1
-        if term.match_case:
-            entry.cased = entry.cased or {}
-            entry.cased.setdefault(term.text.strip(), term.code)
-        elif entry.code is None:
-            entry.code = term.code
+            if flags & MATCH_CASE and words.text[offsets[0] : offsets[1]] != compiled.text(entry):
+                continue
+            if size > 1 and _PARAGRAPH.search(words.text, *offsets):
+                continue
+            return Match(*offsets, compiled.codes[compiled.code[entry]], entry)
+        return None
 
 
-class _Entry:
-    """What a normalised term stands for: in any spelling, and in certain spellings."""
+def longest(matches: Iterable[Match]) -> list[Match]:
+    """The matches by place, without overlaps: of those that overlap the longest stays, then the leftmost, the surest.
 
-    __slots__ = ("cased", "code", "length")
+    All are weighed, so that a short one is there where a longer one had to go.
+    """
+    ordered = sorted(matches, key=itemgetter(0, 1))
+    if all(left[1] <= right[0] for left, right in pairwise(ordered)):
+        return ordered
+    kept: list[Match] = []
+    for match in sorted(ordered, key=lambda each: (each.start - each.end, each.start, -each.score)):
+        at = bisect(kept, match.start, key=itemgetter(0))
+        if (at == 0 or kept[at - 1].end <= match.start) and (at == len(kept) or match.end <= kept[at].start):
+            kept.insert(at, match)
+    return kept
 
-    def __init__(self, length: int):
-        self.length = length
-        self.code: str | None = None
-        self.cased: dict[str, str] | None = None
+
+def _fit(name: str, text: str, start: int, end: int, close: bool) -> tuple[int, int] | None:
+    """Where a name with punctuation of its own stands, if the text has that punctuation or does well without.
+
+    Args:
+        name: the name, normalised.
+        text: the folded text.
+        start: where its words begin.
+        end: where its words end.
+        close: whether the text has nothing but loose separators between them.
+    """
+    inner = _INNER.search(name)
+    assert inner is not None  # a key has letters
+    before, after = name[: inner.start()], name[inner.end() :]
+    if not close and "".join(text[start:end].lower().split()) != "".join(inner[0].split()):
+        return None
+    if text.endswith(before, 0, start):
+        start -= len(before)
+    elif _MEANINGFUL.search(before):
+        return None
+    if text.startswith(after, end):
+        end += len(after)
+    elif _MEANINGFUL.search(after):
+        return None
+    return start, end
+
+
+_APART = re.compile(r"[^\w\s'\-]|_|--")
+_PARAGRAPH = re.compile(r"\n[^\S\n]*(?:\n|-)")
+_INNER = re.compile(r"[^\W_](?:.*[^\W_])?", re.DOTALL)
+_MEANINGFUL = re.compile(r"[^\s\w.,:;'\"()\[\]{}\-]")  # CD4+ is not CD4

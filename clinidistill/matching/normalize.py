@@ -7,7 +7,7 @@ import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass
 
-__all__ = ["Normalized", "normalize"]
+__all__ = ["FOLDINGS", "Normalized", "normalize"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,15 +62,15 @@ def normalize(text: str) -> Normalized:
     'naive "fibrosis" - 5 μg'
     """
     if text.isascii() and not _ASCII_RUN.search(text):
-        return Normalized(text.translate(_FOLDED))
+        return Normalized(text.translate(FOLDINGS))
     builder = _Builder()
     for match in _PIECES.finditer(text):
         start, end = match.span()
         if end - start > 1:
-            builder.keep(match.group().translate(_FOLDED), start)
+            builder.keep(match.group().translate(FOLDINGS), start)
         else:
             character = match.group()
-            builder.add(_FOLDED[ord(character)], start, unicodedata.category(character) in _MARKS)
+            builder.add(FOLDINGS[ord(character)], start, unicodedata.category(character) in _MARKS)
     return builder.build(len(text))
 
 
@@ -176,4 +176,5 @@ _SPECIAL = {
     **dict.fromkeys("−⁃", "-"),
     **{sign: sign for sign in "™℠"},  # NFKD would glue the letters TM to the name before
 }
-_FOLDED = _Foldings()
+FOLDINGS = _Foldings()
+"""Code point → what it is folded to: none, one or several characters."""

@@ -106,7 +106,7 @@ class TerminologyTeacher(Teacher):
         return self._built
 
     def label_document(self, document: Document) -> Iterator[Span]:
-        for start, end, code in self.automaton.find(document.text):
+        for start, end, code, *_ in self.automaton.find(document.text):
             yield Span(start, end, self._label, source=self.name, code=code)
 
     def annotate(self, documents: Iterable[Document]) -> Iterator[Annotation]:

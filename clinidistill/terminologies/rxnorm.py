@@ -120,13 +120,13 @@ class RxNorm(Terminology):
             if cells is not None:
                 filters.append(Filter(f"{option}={list(cells)}", column, frozenset(cells)))
         types = list(self._term_types or ())
-        ranks = {type_: rank for rank, type_ in enumerate((*_ORDER, *types) if self._term_types is None else types)}
+        ranks = {type_: rank for rank, type_ in enumerate(types or _ORDER)}
         sources = {source: 1000 * rank for rank, source in enumerate(self._sources or ("RXNORM",))}
         atoms: dict[str, list[tuple[int, str, str]]] = {}
         for _, row in selected(RXNCONSO, self._release, file, filters):
             rxcui, source, type_, text = _NAME(row)
             if text:
-                rank = sources.get(source, 1000) + ranks.get(type_, 400) + 500 * (type_ in _FURTHER)
+                rank = sources.get(source, 1000) + ranks.get(type_, 400)
                 atoms.setdefault(rxcui, []).append((rank, type_, text))
         if not atoms:
             raise nothing_left(RXNCONSO, self._release, [file], filters)

@@ -37,7 +37,7 @@ NAMES = (
     + name(161, "IN", "acetaminophen")
     + name(2670, "IN", "codeine")
     + name(220586, "BN", "Tylenol with Codeine")
-    + name(900001, "MIN", "acetaminophen / codeine phosphate")
+    + name(700001, "MIN", "acetaminophen / codeine phosphate")
     + name(817579, "MIN", "acetaminophen / codeine")
     + name(900002, "PIN", "codeine phosphate")
     + name(900003, "BN", "Gone", suppress="O")
@@ -52,8 +52,8 @@ RELATIONS = (
     + relation(6809, "has_form", 235743)
     + relation(220586, "tradename_of", 161)
     + relation(2670, "has_tradename", 220586)
-    + relation(900001, "has_part", 161)
-    + relation(900001, "has_part", 900002)
+    + relation(700001, "has_part", 161)
+    + relation(700001, "has_part", 900002)
     + relation(900002, "form_of", 2670)
     + relation(161, "part_of", 817579)
     + relation(2670, "part_of", 817579)
@@ -140,11 +140,11 @@ def test_an_ingredients_code_takes_brands_salts_and_combinations(tmp_path):
     assert drugs["161"].terms == ("acetaminophen",)
     assert drugs["900006"].terms == ("Orphan",)  # no relationship of RxNorm's own that counts
     assert drugs["6809"].types == {"IN", "BN", "PIN"}
-    assert not drugs.keys() & {"151827", "235743", "220586", "900001", "900002"}
+    assert not drugs.keys() & {"151827", "235743", "220586", "700001", "900002"}
 
 
 def test_a_combination_without_a_concept_of_its_own_keeps_its_code(tmp_path):
-    tables = {"RXNREL.RRF": RELATIONS.replace("817579", "817570").replace("900001", "900009")}
+    tables = {"RXNREL.RRF": RELATIONS.replace("817579", "817570").replace("700001", "900009")}
     assert "220586" in read(release(tmp_path, **tables), code="ingredient")
 
 

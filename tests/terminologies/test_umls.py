@@ -16,7 +16,7 @@ def name(cui, text, sab="SNOMEDCT_US", tty="PT", lat="ENG", marks="P PF Y", supp
 
 NAMES = (
     name("C0004057", "ASA", sab="NCI", tty="AB", marks="S PF Y")
-    + name("C0004057", "Aspirin", sab="MSH", tty="MH", marks="P PF N")
+    + name("C0004057", "ASPIRIN", sab="MSH", tty="MH", marks="P PF N")
     + name("C0004057", "aspirin", sab="RXNORM", tty="IN", marks="P VC Y")
     + name("C0004057", "Aspirin", marks="P PF Y")
     + name("C0004057", "Aspirina", lat="SPA", sab="SCTSPA")
@@ -54,7 +54,7 @@ def test_concepts_have_english_names_the_preferred_one_first_and_semantic_types(
     assert concepts["C0004057"] == Concept(
         "C0004057",
         "Aspirin",
-        ("aspirin", "ASA"),
+        ("ASPIRIN", "aspirin", "ASA"),
         frozenset({"T109", "Organic Chemical", "T121", "Pharmacologic Substance"}),
     )
     assert concepts["C0011849"].terms == ("Diabetes mellitus",)
@@ -67,7 +67,7 @@ def test_concepts_have_english_names_the_preferred_one_first_and_semantic_types(
         ({"language": None, "semantic_types": ["T047"]}, ["Diabetes mellitus", "diabète de type 2"]),
         ({"sources": ["NCI", "ICD10CM"]}, ["ASA"]),
         ({"sources": ["ICD10CM"], "suppressed": True}, ["Diabetes"]),
-        ({"term_types": ["MH", "IN"]}, ["Aspirin", "aspirin"]),
+        ({"term_types": ["MH", "IN"]}, ["ASPIRIN", "aspirin"]),
         ({"semantic_types": ["sign or symptom", "T999"]}, ["Dizziness"]),
     ],
 )

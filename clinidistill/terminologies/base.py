@@ -42,7 +42,7 @@ class Concept:
         >>> Concept.named("6809", ["metformin", "Glucophage", "metformin"])
         Concept(code='6809', name='metformin', synonyms=('Glucophage',), types=frozenset())
         """
-        name, *synonyms = dict.fromkeys(term for term in terms if term)
+        name, *synonyms = dict.fromkeys(filter(None, terms))
         return cls(code, name, tuple(synonyms), frozenset(types))
 
     @property

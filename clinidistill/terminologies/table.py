@@ -64,8 +64,12 @@ class Table(Terminology):
 
     def __iter__(self) -> Iterator[Concept]:
         for code, rows in groupby(self._rows(), key=itemgetter(0)):
-            names, synonyms = zip(*((name, others) for _, name, others in rows), strict=True)
-            yield Concept.named(code, [*names, *(term for others in synonyms for term in others)])
+            names: list[str] = []
+            synonyms: list[str] = []
+            for _, name, others in rows:
+                names.append(name)
+                synonyms += others
+            yield Concept.named(code, names + synonyms)
 
     def _rows(self) -> Iterator[tuple[str, str, list[str]]]:
         """Code, name and synonyms of each row that has a name."""

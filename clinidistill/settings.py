@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from platformdirs import user_cache_path
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings"]
@@ -14,8 +16,10 @@ class Settings(BaseSettings):
 
     Attributes:
         data: folder of corpora and terminologies (``$CLINIDISTILL_DATA``); see ``docs/data.md``.
+        cache: folder of what can be made anew (``$CLINIDISTILL_CACHE``); may be deleted at any time.
     """
 
     model_config = SettingsConfigDict(env_prefix="CLINIDISTILL_")
 
     data: Path = Path("../shared/data")
+    cache: Path = Field(default_factory=lambda: user_cache_path("clinidistill"))

@@ -21,6 +21,12 @@ diabetes gout hypertension migraine pneumonia cough dizziness fatigue fever head
 """.split()  # noqa: SIM905 - prose, not a table
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """The user's cache folder is left alone."""
+    os.environ["CLINIDISTILL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory):
     """Folder of an untrained BERT (2 layers of 32, 64 positions) that knows WORDS and spells out all other words."""

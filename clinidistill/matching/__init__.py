@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from clinidistill.matching.automaton import Automaton, Match, Term, longest
+from clinidistill.matching.cache import cached_automaton, cached_meta
+from clinidistill.matching.matcher import Matcher
+from clinidistill.matching.names import Dropped, NameRules
 from clinidistill.matching.normalize import Normalized, normalize
 from clinidistill.matching.stop_lists import StopList, folded, stop_list
 from clinidistill.matching.words import Words, word_key
 
 __all__ = [
     "Automaton",
+    "Dropped",
     "Match",
+    "Matcher",
+    "NameRules",
     "Normalized",
     "StopList",
     "Term",
     "Words",
+    "cached_automaton",
+    "cached_meta",
     "folded",
     "longest",
     "normalize",

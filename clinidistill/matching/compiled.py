@@ -107,6 +107,11 @@ class Compiled:
         header = {"meta": self.meta, "sizes": {name: len(part) for name, part in parts.items()}}
         return b"\n".join([json.dumps(header).encode(), b"".join(parts.values())])
 
+    @staticmethod
+    def unpack_meta(header: bytes) -> dict[str, Any]:
+        """The `meta` of packed tables, from their first line."""
+        return dict(json.loads(header)["meta"])
+
     @classmethod
     def unpack(cls, data: bytes) -> Compiled:
         """Inverse of :meth:`pack`.

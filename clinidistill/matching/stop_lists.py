@@ -8,8 +8,8 @@ from importlib import resources
 from typing import Literal, get_args
 
 from clinidistill.errors import OptionError
-from clinidistill.matching.normalize import normalize
 from clinidistill.matching.variants import plurals
+from clinidistill.matching.words import word_key
 
 __all__ = ["StopList", "folded", "stop_list"]
 
@@ -18,7 +18,7 @@ StopList = Literal["everyday", "analytes"]
 
 @cache
 def stop_list(name: StopList) -> frozenset[str]:
-    """The packaged list of that name, normalised, in singular and plural.
+    """The packaged list of that name, as their words, in singular and plural.
 
     ``"everyday"`` holds ordinary words, foods, units and headings; ``"analytes"`` holds what is measured in the
     body or used in laboratories, which drug terminologies name too.
@@ -37,5 +37,5 @@ def stop_list(name: StopList) -> frozenset[str]:
 
 
 def folded(terms: Iterable[str]) -> frozenset[str]:
-    """`terms` normalised, in singular and plural."""
-    return frozenset(normalize(form).text.strip() for term in terms for form in (term, *plurals(term)))
+    """`terms` as their words, in singular and plural."""
+    return frozenset(word_key(form) for term in terms for form in (term, *plurals(term)))

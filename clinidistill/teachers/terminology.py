@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from clinidistill.errors import DataError, OptionError
-from clinidistill.matching import Automaton, StopList, Term, folded, normalize, stop_list
-from clinidistill.matching.variants import is_abbreviation, plurals, spellings, unqualified
+from clinidistill.matching import (
+    Automaton,
+    Matcher,
+    NameRules,
+    StopList,
+    Term,
+    cached_automaton,
+    cached_meta,
+    stop_list,
+)
 from clinidistill.teachers.base import Teacher
 from clinidistill.terminologies import Concept, Terminology
 from clinidistill.types import Annotation, Document, Span
@@ -40,6 +47,8 @@ class TerminologyTeacher(Teacher):
         unqualified: whether a name will do without ", unspecified", "NOS" or a tag such as "(disorder)".
         match_abbreviation_case: whether names of at most four letters, all capitals, are found in capitals only; notes
             often write them small ("copd"), so that by default case does not count for them either.
+        nested: whether spans may overlap; otherwise, of those that do, the longest stays.
+        cache: whether the compiled automaton is kept in the user's cache folder and taken from there the next time.
 
     Raises:
         OptionError: if not exactly one of `terminology` and `path` is given, it is no terminology, or there is no
@@ -65,6 +74,8 @@ class TerminologyTeacher(Teacher):
         spellings: bool = True,
         unqualified: bool = True,
         match_abbreviation_case: bool = False,
+        nested: bool = False,
+        cache: bool = True,
     ):
         source = path if terminology is None else terminology
         if source is None or (terminology is not None and path is not None):
@@ -75,12 +86,18 @@ class TerminologyTeacher(Teacher):
             stop_list(each)
         self.terminology = Terminology.of(source)
         self._label = label
-        self._min_length = min_length
-        self._stop_terms = tuple(stop_terms)
-        self._stop_lists = tuple(stop_lists)
-        self._plurals, self._spellings, self._unqualified = plurals, spellings, unqualified
-        self._match_abbreviation_case = match_abbreviation_case
-        self._built: Automaton | None = None
+        self._rules = NameRules(
+            min_length=min_length,
+            stop_terms=tuple(stop_terms),
+            stop_lists=tuple(stop_lists),
+            plurals=plurals,
+            spellings=spellings,
+            unqualified=unqualified,
+            match_abbreviation_case=match_abbreviation_case,
+        )
+        self._nested = nested
+        self._cache = cache
+        self._matcher: Matcher | None = None
 
     @cached_property
     def name(self) -> str:
@@ -88,68 +105,54 @@ class TerminologyTeacher(Teacher):
 
     def fingerprint_data(self) -> Mapping[str, Any]:
         """The rules and what the terminology holds; where it lies has no part in it."""
-        rules = {key: value for key, value in self.options.items() if key not in ("terminology", "path", "name")}
-        stop = sorted({term for each in self._stop_lists for term in stop_list(each)})
-        return {**rules, "stop_lists": stop, "terminology": self.terminology.content_hash}
+        content = cached_meta(self._inputs()).get("content_hash") if self._cache else None
+        return {
+            "label": self._label,
+            "nested": self._nested,
+            "rules": self._rules.fingerprint_data(),
+            "terminology": content or self.terminology.content_hash,
+        }
 
     @property
-    def automaton(self) -> Automaton:
-        """Its names, compiled at first use.
+    def matcher(self) -> Matcher:
+        """What finds its names, made at first use.
 
         Raises:
             DataError: if the terminology cannot be read, or no name of it is left to look for.
         """
-        if self._built is None:
+        if self._matcher is None:
             with _BUILDING:
-                if self._built is None:
-                    self._built = self._build()
-        return self._built
+                if self._matcher is None:
+                    self._matcher = Matcher(self._automaton(), nested=self._nested)
+        return self._matcher
 
     def label_document(self, document: Document) -> Iterator[Span]:
-        for start, end, code, *_ in self.automaton.find(document.text):
-            yield Span(start, end, self._label, source=self.name, code=code)
+        for start, end, code, _, score in self.matcher.find(document.text):
+            yield Span(start, end, self._label, score, self.name, code)
 
     def annotate(self, documents: Iterable[Document]) -> Iterator[Annotation]:
         """As every teacher; but a terminology that cannot be read is an error at once, not one for each document."""
-        self.automaton  # noqa: B018
+        self.matcher  # noqa: B018
         return super().annotate(documents)
 
-    def _build(self) -> Automaton:
-        automaton = Automaton(self._terms())
+    def _inputs(self) -> list[Any]:
+        """What its automaton depends on."""
+        return [self.terminology.source_hash, self._rules.fingerprint_data()]
+
+    def _automaton(self) -> Automaton:
+        def terms() -> Iterator[Term]:
+            return self._rules.terms(self.terminology)
+
+        def meta() -> Mapping[str, Any]:
+            return {"content_hash": self.terminology.content_hash}
+
+        automaton = cached_automaton(self._inputs(), terms, meta) if self._cache else Automaton(terms())
         if not automaton:
             raise DataError(
                 "no names to look for: the terminology is empty, or min_length and stop terms leave none",
                 path=self.terminology.options.get("path"),
             )
         return automaton
-
-    def _terms(self) -> Iterator[Term]:
-        stop = folded(self._stop_terms).union(*map(stop_list, self._stop_lists))
-        own = [
-            Term(text, concept.code, self._match_abbreviation_case and is_abbreviation(text))
-            for concept in self.terminology
-            for text in concept.terms
-            if self._is_wanted(text, stop)
-        ]
-        yield from own
-        for term in own:
-            for text in self._variants(term.text):
-                if self._is_wanted(text, stop):
-                    yield replace(term, text=text)
-
-    def _is_wanted(self, term: str, stop: frozenset[str]) -> bool:
-        key = normalize(term).text.strip()
-        return len(key) >= self._min_length and key not in stop
-
-    def _variants(self, term: str) -> Iterator[str]:
-        forms = [term]
-        if self._unqualified:
-            forms += [variant for form in forms for variant in unqualified(form)]
-        if self._spellings:
-            forms += [variant for form in forms for variant in spellings(form)]
-        if self._plurals:
-            forms += [variant for form in forms for variant in plurals(form)]
-        yield from forms[1:]
 
 
 _BUILDING = threading.Lock()

@@ -116,13 +116,13 @@ def test_a_file_that_cannot_be_read_is_one_error_and_not_one_for_each_document(t
 
 def test_a_terminology_without_usable_names_is_an_error():
     with pytest.raises(DataError, match="no names"):
-        teach(["can", "42"]).automaton  # noqa: B018
+        teach(["can", "42"]).matcher  # noqa: B018
 
 
 def test_threads_share_one_automaton_built_once(monkeypatch):
     built = []
-    monkeypatch.setattr(module, "Automaton", lambda terms: built.append(1) or [*terms])
+    monkeypatch.setattr(module, "Matcher", lambda *_, **__: built.append(1) or object())
     teacher = teach(["fever"])
     with ThreadPoolExecutor(8) as pool:
-        automata = {id(each) for each in pool.map(lambda _: teacher.automaton, range(32))}
-    assert len(built) == len(automata) == 1
+        matchers = {id(each) for each in pool.map(lambda _: teacher.matcher, range(32))}
+    assert len(built) == len(matchers) == 1

@@ -1,0 +1,28 @@
+"""Everything between a note's text and the matches in it."""
+
+from __future__ import annotations
+
+from operator import itemgetter
+
+from clinidistill.matching.automaton import Automaton, Match, longest
+from clinidistill.matching.words import Words
+
+__all__ = ["Matcher"]
+
+
+class Matcher:
+    """Finds the terms of an automaton in notes.
+
+    Args:
+        automaton: the terms.
+        nested: whether matches may overlap; otherwise the longest of those that do stays.
+    """
+
+    def __init__(self, automaton: Automaton, *, nested: bool = False):
+        self.automaton = automaton
+        self._nested = nested
+
+    def find(self, text: str) -> list[Match]:
+        """The matches in `text` by place."""
+        found = self.automaton.candidates(Words(text))
+        return sorted(found, key=itemgetter(0, 1)) if self._nested else longest(found)

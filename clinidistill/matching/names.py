@@ -1,0 +1,99 @@
+"""Which names of a concept are looked for, and in which other writings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from clinidistill.matching.compiled import Term
+from clinidistill.matching.stop_lists import StopList, folded, stop_list
+from clinidistill.matching.variants import is_abbreviation, plurals, spellings, unqualified
+from clinidistill.matching.words import word_key
+from clinidistill.terminologies import Concept
+
+__all__ = ["Dropped", "NameRules"]
+
+
+class Dropped(NamedTuple):
+    """A name that is not looked for, and why."""
+
+    text: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class NameRules:
+    """From concepts to terms. Each rule can be switched off.
+
+    Args:
+        min_length: names with fewer characters are not looked for.
+        stop_terms: names not to look for, in any case and number.
+        stop_lists: packaged lists of such names.
+        plurals: whether the plural (or singular) of a name's last word will do.
+        spellings: whether British spelling will do for American, and the reverse.
+        unqualified: whether a name will do without ", unspecified", "NOS" or a tag such as "(disorder)".
+        match_abbreviation_case: whether names of at most four letters, all capitals, are found in capitals only.
+    """
+
+    min_length: int = 3
+    stop_terms: tuple[str, ...] = ()
+    stop_lists: tuple[StopList, ...] = ("everyday", "analytes")
+    plurals: bool = True
+    spellings: bool = True
+    unqualified: bool = True
+    match_abbreviation_case: bool = False
+
+    def fingerprint_data(self) -> Mapping[str, Any]:
+        """The rules, and the stop lists as they stand."""
+        rules = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**rules, "stop_lists": {each: sorted(stop_list(each)) for each in self.stop_lists}}
+
+    def terms(self, concepts: Iterable[Concept]) -> Iterator[Term]:
+        """The concepts' names that are looked for, each followed by its variants."""
+        for concept in concepts:
+            for text in concept.terms:
+                if self.objection(text):
+                    continue
+                match_case = self.match_abbreviation_case and is_abbreviation(text)
+                yield Term(text, concept.code, match_case)
+                for variant, rule in self._variants(text):
+                    if not self.objection(variant):
+                        yield Term(variant, concept.code, match_case, rule=rule)
+
+    def dropped(self, concepts: Iterable[Concept]) -> Iterator[Dropped]:
+        """The concepts' names that are not looked for."""
+        for concept in concepts:
+            for text in concept.terms:
+                if reason := self.objection(text):
+                    yield Dropped(text, concept.code, reason)
+
+    def objection(self, text: str) -> str | None:
+        """Why a name is not looked for; None if it is."""
+        key = word_key(text)
+        if len(key) < self.min_length:
+            return f"shorter than {self.min_length} characters"
+        if key in self._stop:
+            return "in a stop list"
+        return None
+
+    @cached_property
+    def _stop(self) -> frozenset[str]:
+        return folded(self.stop_terms).union(*map(stop_list, self.stop_lists))
+
+    def _variants(self, text: str) -> Iterator[tuple[str, str]]:
+        """Other writings of a name, each with the rule that made it last."""
+        forms = {text: ""}
+        for rule, switched_on, make in (
+            ("unqualified", self.unqualified, unqualified),
+            ("spellings", self.spellings, spellings),
+            ("plurals", self.plurals, plurals),
+        ):
+            if switched_on:
+                for form in [*forms]:
+                    for variant in make(form):
+                        forms.setdefault(variant, rule)
+        del forms[text]
+        yield from forms.items()

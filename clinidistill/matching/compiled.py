@@ -7,7 +7,7 @@ import re
 import sys
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -174,71 +174,68 @@ def compile_terms(terms: Iterable[Term], meta: Mapping[str, Any] | None = None) 
     keys: dict[str, int] = {}
     codes: dict[str, int] = {}
     rules: dict[str, int] = {"": 0}
-    rows: list[tuple[int, int, int, int]] = []  # key, preference, code, rule; sorted by the first two
-    texts: list[bytes] = []
-    seen: set[tuple[int, int, int, bytes]] = set()
-    flag_of: list[int] = []
+    # Flat columns: a million small objects would take more memory than the tables that they end in.
+    key_of, code_of, flags_of, rule_of = array("I"), array("I"), array("B"), array("B")
+    texts, ends = bytearray(), array("Q", [0])
     for term in terms:
         key = word_key(term.text)
         if len(key) < 2 or not any(map(str.isalpha, key)):
             continue
         text = term.text.strip()
         symbols = _SYMBOL.search(text if text.isascii() else normalize(text).text) is not None
-        flags = AMBIGUOUS * term.ambiguous | MATCH_CASE * term.match_case | SYMBOLS * symbols
-        code = codes.setdefault(term.code, len(codes))
-        at = keys.setdefault(key, len(keys))
-        raw = text.encode("utf-8", "surrogatepass")
-        same = (at, code, flags, raw if flags & (MATCH_CASE | SYMBOLS) else b"")
-        if same in seen:
-            continue
-        seen.add(same)
-        preference = 2 * (not term.match_case) + bool(term.rule)
-        rows.append((at, preference, code, rules.setdefault(term.rule, len(rules))))
-        texts.append(raw)
-        flag_of.append(flags)
-    del seen
-    order = sorted(range(len(rows)), key=lambda at: rows[at][:2])
-    first, text_at = array("I", [0] * (len(keys) + 1)), array("Q", [0])
-    for key_number, *_ in rows:
-        first[key_number + 1] += 1
-    for at in range(len(keys)):
-        first[at + 1] += first[at]
-    for at in order:
-        text_at.append(text_at[-1] + len(texts[at]))
+        flags_of.append(AMBIGUOUS * term.ambiguous | MATCH_CASE * term.match_case | SYMBOLS * symbols)
+        key_of.append(keys.setdefault(key, len(keys)))
+        code_of.append(codes.setdefault(term.code, len(codes)))
+        rule_of.append(rules.setdefault(term.rule, len(rules)))
+        texts += text.encode("utf-8", "surrogatepass")
+        ends.append(len(texts))
+    order = sorted(
+        range(len(key_of)), key=lambda at: (key_of[at] << 2) | (not flags_of[at] & MATCH_CASE) << 1 | (rule_of[at] > 0)
+    )
+    first, text_at, sorted_texts = array("I", [0]), array("Q", [0]), bytearray()
+    code, flags, rule = array("I"), array("B"), array("B")
+    seen: set[tuple[int, int, bytes]] = set()
+    for at, following in zip(order, [*order[1:], None], strict=False):
+        text_bytes = bytes(texts[ends[at] : ends[at + 1]])
+        same = code_of[at], flags_of[at], text_bytes if flags_of[at] & (MATCH_CASE | SYMBOLS) else b""
+        if same not in seen:
+            seen.add(same)
+            code.append(code_of[at])
+            flags.append(flags_of[at])
+            rule.append(rule_of[at])
+            sorted_texts += text_bytes
+            text_at.append(len(sorted_texts))
+        if following is None or key_of[following] != key_of[at]:
+            first.append(len(code))
+            seen.clear()
+    del texts, order
+    anchoring = _anchored(keys)
     return Compiled(
-        keys,
-        *_anchored(keys),
-        first,
-        array("I", (rows[at][2] for at in order)),
-        array("B", (flag_of[at] for at in order)),
-        array("B", (rows[at][3] for at in order)),
-        text_at,
-        b"".join(texts[at] for at in order),
-        list(codes),
-        list(rules),
-        dict(meta or {}),
+        keys, *anchoring, first, code, flags, rule, text_at, bytes(sorted_texts), [*codes], [*rules], dict(meta or {})
     )
 
 
-def _anchored(keys: Iterable[str]) -> tuple[_Shaped, frozenset[str], _Shaped, _Shaped, frozenset[str]]:
+def _anchored(keys: Collection[str]) -> tuple[_Shaped, frozenset[str], _Shaped, _Shaped, frozenset[str]]:
     """Anchors, guarded ones, after, before, and the words left over; see :class:`Compiled`.
 
     A key is anchored in its rarest word, so that a text's common words lead nowhere.
     """
     uses = Counter(word for key in keys for word in key.split(" "))
     cost = {word: count + 1_000_000_000 * _commonness(word) for word, count in uses.items()}
-    places: list[tuple[list[str], int]] = []
-    for key in keys:
-        words = key.split(" ")
-        costs = [*map(cost.__getitem__, words)]
-        places.append((words, costs.index(min(costs))))
+
+    def places() -> Iterator[tuple[list[str], int]]:
+        for key in keys:
+            words = key.split(" ")
+            costs = [*map(cost.__getitem__, words)]
+            yield words, costs.index(min(costs))
+
     plain: defaultdict[str, set[Shape]] = defaultdict(set)
-    for words, back in places:
+    for words, back in places():
         plain[words[back]].add((back, len(words)))
     guarded = frozenset(word for word, shapes in plain.items() if len(shapes) > _MANY or _commonness(word))
     after: defaultdict[str, set[Shape]] = defaultdict(set)
     before: defaultdict[str, set[Shape]] = defaultdict(set)
-    for words, back in places:
+    for words, back in places():
         if len(words) > 1 and words[back] in guarded:
             ends = back + 1 == len(words)
             pair = f"{words[back - 1]} {words[back]}" if ends else f"{words[back]} {words[back + 1]}"

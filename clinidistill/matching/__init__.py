@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clinidistill.matching.automaton import Automaton, Match, Term, longest
 from clinidistill.matching.cache import cached_automaton, cached_meta
+from clinidistill.matching.evidence import Evidence, EvidenceKind
 from clinidistill.matching.matcher import Matcher
 from clinidistill.matching.names import Dropped, NameRules
 from clinidistill.matching.normalize import Normalized, normalize
@@ -13,6 +14,8 @@ from clinidistill.matching.words import Words, word_key
 __all__ = [
     "Automaton",
     "Dropped",
+    "Evidence",
+    "EvidenceKind",
     "Match",
     "Matcher",
     "NameRules",

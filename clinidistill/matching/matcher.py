@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import itemgetter
 
 from clinidistill.matching.automaton import Automaton, Match, longest
+from clinidistill.matching.evidence import Evidence
 from clinidistill.matching.words import Words
 
 __all__ = ["Matcher"]
@@ -16,13 +17,17 @@ class Matcher:
     Args:
         automaton: the terms.
         nested: whether matches may overlap; otherwise the longest of those that do stays.
+        evidence: what a note says for and against a match; without it, all matches are taken.
     """
 
-    def __init__(self, automaton: Automaton, *, nested: bool = False):
+    def __init__(self, automaton: Automaton, *, nested: bool = False, evidence: Evidence | None = None):
         self.automaton = automaton
+        self._evidence = evidence
         self._nested = nested
 
     def find(self, text: str) -> list[Match]:
         """The matches in `text` by place."""
         found = self.automaton.candidates(Words(text))
+        if self._evidence is not None:
+            found = self._evidence.weigh(self.automaton, text, found).kept
         return sorted(found, key=itemgetter(0, 1)) if self._nested else longest(found)

@@ -29,9 +29,9 @@ class NameRules:
     """From concepts to terms. Each rule can be switched off.
 
     Args:
-        min_length: names with fewer characters are not looked for.
+        min_length: names with fewer characters need evidence; those of one character are not looked for.
         stop_terms: names not to look for, in any case and number.
-        stop_lists: packaged lists of such names.
+        stop_lists: packaged lists of names that need evidence, since notes mostly mean something else by them.
         plurals: whether the plural (or singular) of a name's last word will do.
         spellings: whether British spelling will do for American, and the reverse.
         unqualified: whether a name will do without ", unspecified", "NOS" or a tag such as "(disorder)".
@@ -58,10 +58,10 @@ class NameRules:
                 if self.objection(text):
                     continue
                 match_case = self.match_abbreviation_case and is_abbreviation(text)
-                yield Term(text, concept.code, match_case)
+                yield Term(text, concept.code, match_case, self.is_ambiguous(text))
                 for variant, rule in self._variants(text):
                     if not self.objection(variant):
-                        yield Term(variant, concept.code, match_case, rule=rule)
+                        yield Term(variant, concept.code, match_case, self.is_ambiguous(variant), rule)
 
     def dropped(self, concepts: Iterable[Concept]) -> Iterator[Dropped]:
         """The concepts' names that are not looked for."""
@@ -73,15 +73,24 @@ class NameRules:
     def objection(self, text: str) -> str | None:
         """Why a name is not looked for; None if it is."""
         key = word_key(text)
-        if len(key) < self.min_length:
-            return f"shorter than {self.min_length} characters"
+        if len(key) < 2:
+            return "of one character"
         if key in self._stop:
-            return "in a stop list"
+            return "a stop term"
         return None
+
+    def is_ambiguous(self, text: str) -> bool:
+        """Whether a name means something else in notes just as often, so that it needs evidence."""
+        key = word_key(text)
+        return len(key) < self.min_length or key in self._ambiguous
 
     @cached_property
     def _stop(self) -> frozenset[str]:
-        return folded(self.stop_terms).union(*map(stop_list, self.stop_lists))
+        return folded(self.stop_terms)
+
+    @cached_property
+    def _ambiguous(self) -> frozenset[str]:
+        return frozenset().union(*map(stop_list, self.stop_lists))
 
     def _variants(self, text: str) -> Iterator[tuple[str, str]]:
         """Other writings of a name, each with the rule that made it last."""

@@ -6,11 +6,13 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from clinidistill.errors import DataError, OptionError
 from clinidistill.matching import (
     Automaton,
+    Evidence,
+    EvidenceKind,
     Matcher,
     NameRules,
     StopList,
@@ -39,9 +41,12 @@ class TerminologyTeacher(Teacher):
         path: a terminology file, in place of `terminology`; its ending tells the format.
         label: what its spans are labelled.
         name: how it is called; by default as the terminology is.
-        min_length: names with fewer characters are not looked for.
+        min_length: names with fewer characters need evidence; those of one character are not looked for.
         stop_terms: names not to look for, in any case and number.
-        stop_lists: packaged lists of such names; drop ``"analytes"`` if what was measured is wanted too.
+        stop_lists: packaged lists of names that need evidence; drop ``"analytes"`` if what was measured is wanted too.
+        evidence: what makes a mention of a name that needs evidence; see
+            :class:`~clinidistill.matching.evidence.Evidence`.
+        definitions: whether abbreviations mean what the note says where it defines them.
         plurals: whether the plural (or singular) of a name's last word will do.
         spellings: whether British spelling will do for American, and the reverse.
         unqualified: whether a name will do without ", unspecified", "NOS" or a tag such as "(disorder)".
@@ -70,6 +75,8 @@ class TerminologyTeacher(Teacher):
         min_length: int = 3,
         stop_terms: Sequence[str] = (),
         stop_lists: Sequence[StopList] = ("everyday", "analytes"),
+        evidence: Sequence[EvidenceKind] = get_args(EvidenceKind),
+        definitions: bool = True,
         plurals: bool = True,
         spellings: bool = True,
         unqualified: bool = True,
@@ -80,8 +87,8 @@ class TerminologyTeacher(Teacher):
         source = path if terminology is None else terminology
         if source is None or (terminology is not None and path is not None):
             raise OptionError("a terminology teacher takes exactly one of terminology= and path=")
-        if isinstance(stop_terms, str) or isinstance(stop_lists, str):
-            raise OptionError("stop_terms and stop_lists are lists of strings, not one string")
+        if any(isinstance(each, str) for each in (stop_terms, stop_lists, evidence)):
+            raise OptionError("stop_terms, stop_lists and evidence are lists of strings, not one string")
         for each in stop_lists:
             stop_list(each)
         self.terminology = Terminology.of(source)
@@ -95,6 +102,7 @@ class TerminologyTeacher(Teacher):
             unqualified=unqualified,
             match_abbreviation_case=match_abbreviation_case,
         )
+        self._evidence = Evidence(definitions, tuple(evidence))
         self._nested = nested
         self._cache = cache
         self._matcher: Matcher | None = None
@@ -109,6 +117,7 @@ class TerminologyTeacher(Teacher):
         return {
             "label": self._label,
             "nested": self._nested,
+            "evidence": self._evidence,
             "rules": self._rules.fingerprint_data(),
             "terminology": content or self.terminology.content_hash,
         }
@@ -123,7 +132,7 @@ class TerminologyTeacher(Teacher):
         if self._matcher is None:
             with _BUILDING:
                 if self._matcher is None:
-                    self._matcher = Matcher(self._automaton(), nested=self._nested)
+                    self._matcher = Matcher(self._automaton(), nested=self._nested, evidence=self._evidence)
         return self._matcher
 
     def label_document(self, document: Document) -> Iterator[Span]:

@@ -1,0 +1,146 @@
+"""Which matches are meant: the abbreviations that a note defines, and what speaks for names that are ambiguous."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Literal, get_args
+
+from clinidistill.errors import OptionError
+from clinidistill.matching.abbreviations import WrittenOut, definitions
+from clinidistill.matching.automaton import Automaton, Match
+from clinidistill.matching.words import Words
+
+__all__ = ["Evidence", "EvidenceKind", "Weighed"]
+
+EvidenceKind = Literal["capitals", "dose", "list", "concept"]
+
+
+@dataclass(slots=True)
+class Weighed:
+    """Matches that are meant, those that are not, and why; matches that nothing speaks against have no reason."""
+
+    kept: list[Match]
+    dropped: list[Match] = field(default_factory=list)
+    reasons: dict[Match, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Rules at match time, weighed before overlaps are resolved. Each can be switched off.
+
+    Args:
+        definitions: whether an abbreviation that a note defines means what the note says: it is a mention wherever its
+            long form is one, though the terminology may lack it, and is none where the terminology has it for
+            something else. Names that are abbreviated in part count as well: "VHL disease".
+        evidence: what makes a mention of an ambiguous name; any of these will do. ``"capitals"``: the name is written
+            in capitals, and so is the match, in a line that is not. ``"dose"``: a dose, a route or a frequency stands
+            beside it (a concentration does not). ``"list"``: it stands in a list with names that are not ambiguous.
+            ``"concept"``: the note has another name of the concept, one that is not ambiguous.
+
+    Raises:
+        OptionError: if there is no such kind of evidence.
+    """
+
+    definitions: bool = True
+    evidence: tuple[EvidenceKind, ...] = ("capitals", "dose", "list", "concept")
+
+    def __post_init__(self) -> None:
+        if strange := sorted(set(self.evidence) - set(get_args(EvidenceKind))):
+            raise OptionError(f"no evidence is called {strange[0]!r}; there are {', '.join(get_args(EvidenceKind))}")
+
+    def weigh(self, automaton: Automaton, text: str, found: list[Match]) -> Weighed:
+        """Parts the candidates `found` in `text` into those that are meant and those that are not."""
+        weighed = Weighed(found)
+        if self.definitions and ("(" in text or "[" in text):
+            _apply_definitions(automaton, text, weighed)
+        ambiguous = [match for match in weighed.kept if automaton.is_ambiguous(match) and match not in weighed.reasons]
+        if ambiguous:
+            self._apply_evidence(automaton, text, ambiguous, weighed)
+        return weighed
+
+    def _apply_evidence(self, automaton: Automaton, text: str, ambiguous: list[Match], weighed: Weighed) -> None:
+        doubtful = set(ambiguous)
+        sure = sorted((match for match in weighed.kept if match not in doubtful), key=itemgetter(0))
+        for match in ambiguous:
+            reason = next((kind for kind in self.evidence if self._speaks(kind, automaton, text, match, sure)), None)
+            weighed.reasons[match] = (
+                f"ambiguous, but there is evidence: {reason}" if reason else "ambiguous, no evidence"
+            )
+            if reason is None:
+                weighed.dropped.append(match)
+        dropped = set(weighed.dropped)
+        weighed.kept = [match for match in weighed.kept if match not in dropped]
+
+    def _speaks(self, kind: EvidenceKind, automaton: Automaton, text: str, match: Match, sure: list[Match]) -> bool:
+        start, end = match[:2]
+        if kind == "capitals":
+            mention = text[start:end]
+            if not mention.isupper() or automaton.term(match.entry).text != mention or end - start < _SHORTEST:
+                return False
+            line = text[text.rfind("\n", 0, start) + 1 : start] + text[end:].partition("\n")[0]
+            return sum(map(str.islower, line)) > sum(map(str.isupper, line))
+        if kind == "dose":
+            return bool(_DOSE_AFTER.match(text, end) or _DOSE_BEFORE.search(text[max(0, start - _NEAR) : start]))
+        if kind == "concept":
+            return any(other.code == match.code for other in sure)
+        at = bisect_left(sure, start, key=itemgetter(0))
+        return any(
+            _IN_LIST.fullmatch(text, min(end, other.end), max(start, other.start))
+            for other in sure[max(0, at - 2) : at + 2]
+        )
+
+
+def _apply_definitions(automaton: Automaton, text: str, weighed: Weighed) -> None:
+    """Gives abbreviations that the text defines the meaning that it gives them."""
+    defined = definitions(text)
+    if not defined:
+        return
+    ends: dict[int, Match] = {}
+    for match in weighed.kept:
+        if not automaton.is_ambiguous(match) and (match.end not in ends or match.start < ends[match.end].start):
+            ends[match.end] = match
+    written = WrittenOut(text, defined)
+    places = {(start, end): definition for start, end, definition in written.places}
+    kept: list[Match] = []
+    for match in weighed.kept:
+        if match[:2] in places:
+            weighed.dropped.append(match)
+            weighed.reasons[match] = "an abbreviation that the note defines otherwise"
+        else:
+            kept.append(match)
+    made: dict[Match, str] = {}
+    for (start, end), definition in places.items():
+        long = ends.get(definition.end)
+        if long is not None and long.end - long.start > 0:
+            made[Match(start, end, long.code, long.entry, long.score)] = "an abbreviation that the note defines"
+    for match in automaton.candidates(Words(written.text)):
+        place = written.original(*match[:2])
+        if place is not None and place not in places and not automaton.is_ambiguous(match):
+            made.setdefault(match._replace(start=place[0], end=place[1]), "abbreviated in part, as the note defines it")
+    weighed.kept = [*kept, *made]
+    weighed.reasons.update(made)
+
+
+_SHORTEST = 3
+_NEAR = 40
+_UNIT = (
+    r"(?:mg|mcg|[µμ]g|ug|g|grams?|milligrams?|micrograms?|iu|units?|u|meq|mmol|ml|cc|tab(?:let)?s?|cap(?:sule)?s?"
+    r"|drops?|puffs?)"
+)
+_DOSE = rf"\d[\d.,]*(?:\s*(?:-|to)\s*\d[\d.,]*)?\s*{_UNIT}\b(?!\s*(?:/|per)\s*(?:d?l|ml|100|lit)|\s*%)"
+_FREQUENCY = (
+    r"(?:[bt]\.?i\.?d|q\.?[dh]|q\.?\s?\d+|q\.?i\.?d|qhs|qod|prn|daily|nightly|once|twice|po|p\.o|iv|i\.v|im|sc"
+    r"|orally)\b"
+)
+_FORM = (
+    r"(?:supplement\w*|tablets?|capsules?|pills?|infusions?|injections?|replacement|drip|cream|ointment|lozenges?)\b"
+)
+_DOSE_AFTER = re.compile(rf"[ ,(]{{1,3}}(?:{_DOSE}|{_FREQUENCY}|{_FORM})", re.IGNORECASE)
+_ROUTE = (
+    r"(?:oral|intravenous|iv|i\.v\.|po|topical|inhaled|intranasal|subcutaneous|intramuscular|supplemental|taking|takes)"
+)
+_DOSE_BEFORE = re.compile(rf"(?<!\w)(?:{_DOSE}(?: of)?|{_ROUTE}) $", re.IGNORECASE)
+_IN_LIST = re.compile(r"\s*[,;/]\s*(?:(?:and|or)\s)?\s*|\s+(?:and|or)\s+", re.IGNORECASE)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 import logging
 import time
-import typing
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from clinidistill.database import Database
 from clinidistill.datasets import load_dataset
@@ -31,6 +29,7 @@ from clinidistill.llm.provider import BatchProvider, Provider
 from clinidistill.llm.types import Usage
 from clinidistill.registry import registry
 from clinidistill.teachers.base import Session, Teacher
+from clinidistill.teachers.over import init_over, shared_options
 from clinidistill.teachers.reader import Reader
 from clinidistill.types import Annotation, Document, Estimate, Span, Task
 from clinidistill.types.document import document_key
@@ -93,7 +92,7 @@ class LanguageModelTeacher(Teacher):
     """
 
     keeps_answers = True
-    provider_class: typing.ClassVar[type[Provider] | None] = None
+    provider_class: ClassVar[type[Provider] | None] = None
 
     def __init__(
         self,
@@ -132,7 +131,7 @@ class LanguageModelTeacher(Teacher):
             raise OptionError(f"budget_usd={budget_usd}: must be more than 0; leave it out for no limit")
         self.provider = provider if isinstance(provider, Provider) else _provider(provider)
         if not isinstance(provider, Provider):
-            self._options["provider"] = {**provider, **_wrapped(self.provider, provider)}
+            self._options["provider"] = {**provider, **shared_options(self.provider, provider)}
         if batch and not isinstance(self.provider, BatchProvider):
             raise OptionError(f"batch=True: {type(self.provider).__name__} has no batches; leave it out")
         if not poll_seconds > 0 or (batch_size is not None and batch_size < 1):
@@ -172,7 +171,7 @@ class LanguageModelTeacher(Teacher):
         super().__init_subclass__(**kwargs)
         if over is not None:
             cls.provider_class = over
-            cls.__init__ = _init_over(over)  # type: ignore[method-assign]
+            cls.__init__ = init_over(LanguageModelTeacher, over)  # type: ignore[method-assign]
 
     @cached_property
     def name(self) -> str:
@@ -332,36 +331,8 @@ def _provider(options: Mapping[str, Any]) -> Provider:
     return cast(Provider, registry("providers").create(name, **rest))
 
 
-def _wrapped(provider: Provider, names: Iterable[str]) -> dict[str, Any]:
-    """Those of a provider's options that a teacher was given, with secrets wrapped as the provider wraps them."""
-    return {name: provider.options[name] for name in names if name in provider.options}
-
-
 def _pool(examples: str | Path | Iterable[Document] | None, task: Task) -> ExamplePool | None:
     if examples is None:
         return None
     documents = load_dataset("jsonl", path=examples) if isinstance(examples, str | Path) else examples
     return ExamplePool(documents).for_task(task)
-
-
-def _init_over(provider: type[Provider]) -> Callable[..., None]:
-    """An ``__init__`` that takes a provider's options and a teacher's, and tells so to whoever inspects it."""
-    base = LanguageModelTeacher.__init__
-    _, *theirs = inspect.signature(provider.__init__).parameters.values()
-    _, _, *ours = inspect.signature(base).parameters.values()
-    own = {parameter.name for parameter in ours}
-
-    def __init__(self: LanguageModelTeacher, *args: Any, **options: Any) -> None:
-        mine = {name: options.pop(name) for name in own & options.keys()}
-        made = provider(*args, **options)
-        self._options.update(_wrapped(made, self._options))
-        base(self, made, **mine)
-
-    this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    taken = [parameter for parameter in theirs if parameter.name not in own]
-    __init__.__signature__ = inspect.Signature([this, *taken, *ours])  # type: ignore[attr-defined]
-    __init__.__annotations__ = {
-        **typing.get_type_hints(provider.__init__, include_extras=True),
-        **typing.get_type_hints(base, include_extras=True),
-    }
-    return __init__

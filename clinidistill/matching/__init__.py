@@ -5,6 +5,8 @@ from __future__ import annotations
 from clinidistill.matching.automaton import Automaton, Match, Term, longest
 from clinidistill.matching.cache import cached_automaton, cached_meta
 from clinidistill.matching.evidence import Evidence, EvidenceKind
+from clinidistill.matching.fuzzy import LEAST_SCORE, Misspellings, least_score
+from clinidistill.matching.known_words import known_words_version
 from clinidistill.matching.matcher import Matcher
 from clinidistill.matching.names import Dropped, NameRules
 from clinidistill.matching.normalize import Normalized, normalize
@@ -12,12 +14,14 @@ from clinidistill.matching.stop_lists import StopList, folded, stop_list
 from clinidistill.matching.words import Words, word_key
 
 __all__ = [
+    "LEAST_SCORE",
     "Automaton",
     "Dropped",
     "Evidence",
     "EvidenceKind",
     "Match",
     "Matcher",
+    "Misspellings",
     "NameRules",
     "Normalized",
     "StopList",
@@ -26,6 +30,8 @@ __all__ = [
     "cached_automaton",
     "cached_meta",
     "folded",
+    "known_words_version",
+    "least_score",
     "longest",
     "normalize",
     "stop_list",

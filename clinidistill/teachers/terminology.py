@@ -19,6 +19,8 @@ from clinidistill.matching import (
     Term,
     cached_automaton,
     cached_meta,
+    known_words_version,
+    least_score,
     stop_list,
 )
 from clinidistill.teachers.base import Teacher
@@ -47,6 +49,8 @@ class TerminologyTeacher(Teacher):
         evidence: what makes a mention of a name that needs evidence; see
             :class:`~clinidistill.matching.evidence.Evidence`.
         definitions: whether abbreviations mean what the note says where it defines them.
+        fuzzy: whether names are found that have a misspelled word, with a score below 1; a number says how like its
+            name a mention has to be, in (0, 1) (True: 0.81). See :class:`~clinidistill.matching.fuzzy.Misspellings`.
         plurals: whether the plural (or singular) of a name's last word will do.
         spellings: whether British spelling will do for American, and the reverse.
         unqualified: whether a name will do without ", unspecified", "NOS" or a tag such as "(disorder)".
@@ -77,6 +81,7 @@ class TerminologyTeacher(Teacher):
         stop_lists: Sequence[StopList] = ("everyday", "analytes"),
         evidence: Sequence[EvidenceKind] = get_args(EvidenceKind),
         definitions: bool = True,
+        fuzzy: bool | float = False,
         plurals: bool = True,
         spellings: bool = True,
         unqualified: bool = True,
@@ -103,6 +108,7 @@ class TerminologyTeacher(Teacher):
             match_abbreviation_case=match_abbreviation_case,
         )
         self._evidence = Evidence(definitions, tuple(evidence))
+        self._least_score = least_score(fuzzy)
         self._nested = nested
         self._cache = cache
         self._matcher: Matcher | None = None
@@ -118,6 +124,7 @@ class TerminologyTeacher(Teacher):
             "label": self._label,
             "nested": self._nested,
             "evidence": self._evidence,
+            "fuzzy": self._least_score and [self._least_score, known_words_version()],
             "rules": self._rules.fingerprint_data(),
             "terminology": content or self.terminology.content_hash,
         }
@@ -132,7 +139,12 @@ class TerminologyTeacher(Teacher):
         if self._matcher is None:
             with _BUILDING:
                 if self._matcher is None:
-                    self._matcher = Matcher(self._automaton(), nested=self._nested, evidence=self._evidence)
+                    self._matcher = Matcher(
+                        self._automaton(),
+                        nested=self._nested,
+                        evidence=self._evidence,
+                        least_score=self._least_score,
+                    )
         return self._matcher
 
     def label_document(self, document: Document) -> Iterator[Span]:

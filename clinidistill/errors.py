@@ -45,6 +45,7 @@ __all__ = [
     "SpanError",
     "StoreError",
     "UnknownComponentError",
+    "describe",
 ]
 
 
@@ -145,3 +146,14 @@ class ServerDownError(ClinidistillError):
 
 class LabelingStopped(ClinidistillError):
     """The budget or the time of a run is used up; the run ends with what was done, and asks for the rest next time."""
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line that holds no note text: our own errors whole, of others the class and place only."""
+    if isinstance(error, ClinidistillError):
+        return f"{type(error).__name__}: {error}"
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    where = "" if frame is None else f" at {frame.tb_frame.f_code.co_name}, line {frame.tb_lineno}"
+    return f"{type(error).__name__}{where}"

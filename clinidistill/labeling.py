@@ -11,11 +11,11 @@ from itertools import chain, islice
 from pathlib import Path
 
 from clinidistill.datasets.base import Dataset, as_dataset
-from clinidistill.errors import ClinidistillError, ConfigError, DataError, LabelingStopped, SpanError
+from clinidistill.errors import ClinidistillError, ConfigError, DataError, LabelingStopped, SpanError, describe
 from clinidistill.labels import Labels
 from clinidistill.progress import Bar, track
 from clinidistill.store import LabelStore
-from clinidistill.teachers.base import Session, Teacher, describe
+from clinidistill.teachers.base import Session, Teacher
 from clinidistill.types import Annotation, Document, Estimate
 
 __all__ = ["estimate", "label", "relabel"]

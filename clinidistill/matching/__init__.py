@@ -10,6 +10,7 @@ from clinidistill.matching.known_words import known_words_version
 from clinidistill.matching.matcher import Matcher
 from clinidistill.matching.names import Dropped, NameRules
 from clinidistill.matching.normalize import Normalized, normalize
+from clinidistill.matching.parallel import find_in_parallel
 from clinidistill.matching.stop_lists import StopList, folded, stop_list
 from clinidistill.matching.words import Words, word_key
 
@@ -29,6 +30,7 @@ __all__ = [
     "Words",
     "cached_automaton",
     "cached_meta",
+    "find_in_parallel",
     "folded",
     "known_words_version",
     "least_score",

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from clinidistill.component import Component
-from clinidistill.errors import ClinidistillError, ConfigError, SpanError
+from clinidistill.errors import ClinidistillError, ConfigError, SpanError, describe
 from clinidistill.types import Annotation, Document, Estimate, Span
 
 if TYPE_CHECKING:
@@ -144,17 +144,6 @@ class Teacher(Component, ABC):
             if annotation.error is not None:
                 raise ClinidistillError(f"teacher {self.name!r} failed on document {document.id!r}: {annotation.error}")
             yield document.with_spans(annotation.spans, annotation.covers)
-
-
-def describe(error: BaseException) -> str:
-    """An error in one line that holds no note text: our own errors whole, of others the class and place only."""
-    if isinstance(error, ClinidistillError):
-        return f"{type(error).__name__}: {error}"
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    where = "" if frame is None else f" at {frame.tb_frame.f_code.co_name}, line {frame.tb_lineno}"
-    return f"{type(error).__name__}{where}"
 
 
 def _owned(span: Span, name: str) -> Span:

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from clinidistill.errors import AuthenticationError, ProviderError
+from clinidistill.errors import AuthenticationError, ProviderError, describe
 from clinidistill.llm.asker import Asked, Asker, Part
 from clinidistill.llm.chunks import halve, split
 from clinidistill.llm.confidence import vote
 from clinidistill.llm.examples import ExamplePool
 from clinidistill.llm.prompt import PromptTemplate
 from clinidistill.llm.types import Prompt, Reply
-from clinidistill.teachers.base import describe
 from clinidistill.teachers.extraction import Extraction, Tally, UnusableAnswer, extract
 from clinidistill.types import Annotation, Document, Span, Task
 from clinidistill.types.document import document_key

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from rapidfuzz.distance import Indel
 
-from clinidistill.errors import ClinidistillError, ConfigError, OptionError
+from clinidistill.errors import ClinidistillError, ConfigError, OptionError, describe
 from clinidistill.llm.confidence import vote
 from clinidistill.llm.parsing import parse
 from clinidistill.llm.provider import Provider
-from clinidistill.teachers.base import Teacher, describe
+from clinidistill.teachers.base import Teacher
 from clinidistill.teachers.extraction import Extraction, Tally, UnusableAnswer, extract
 from clinidistill.teachers.recordings import Recorded, open_recording
 from clinidistill.types import Annotation, Document, Span, Task

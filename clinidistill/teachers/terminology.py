@@ -13,12 +13,14 @@ from clinidistill.matching import (
     Automaton,
     Evidence,
     EvidenceKind,
+    Match,
     Matcher,
     NameRules,
     StopList,
     Term,
     cached_automaton,
     cached_meta,
+    find_in_parallel,
     known_words_version,
     least_score,
     stop_list,
@@ -58,6 +60,7 @@ class TerminologyTeacher(Teacher):
             often write them small ("copd"), so that by default case does not count for them either.
         nested: whether spans may overlap; otherwise, of those that do, the longest stays.
         cache: whether the compiled automaton is kept in the user's cache folder and taken from there the next time.
+        workers: how many processes search documents that are annotated together; on Linux they share its memory.
 
     Raises:
         OptionError: if not exactly one of `terminology` and `path` is given, it is no terminology, or there is no
@@ -88,12 +91,15 @@ class TerminologyTeacher(Teacher):
         match_abbreviation_case: bool = False,
         nested: bool = False,
         cache: bool = True,
+        workers: int = 1,
     ):
         source = path if terminology is None else terminology
         if source is None or (terminology is not None and path is not None):
             raise OptionError("a terminology teacher takes exactly one of terminology= and path=")
         if any(isinstance(each, str) for each in (stop_terms, stop_lists, evidence)):
             raise OptionError("stop_terms, stop_lists and evidence are lists of strings, not one string")
+        if workers < 1:
+            raise OptionError(f"workers={workers}: at least one process has to search")
         for each in stop_lists:
             stop_list(each)
         self.terminology = Terminology.of(source)
@@ -111,6 +117,7 @@ class TerminologyTeacher(Teacher):
         self._least_score = least_score(fuzzy)
         self._nested = nested
         self._cache = cache
+        self._workers = workers
         self._matcher: Matcher | None = None
 
     @cached_property
@@ -148,13 +155,24 @@ class TerminologyTeacher(Teacher):
         return self._matcher
 
     def label_document(self, document: Document) -> Iterator[Span]:
-        for start, end, code, _, score in self.matcher.find(document.text):
+        return self._spans(self.matcher.find(document.text))
+
+    def _spans(self, matches: Iterable[Match]) -> Iterator[Span]:
+        for start, end, code, _, score in matches:
             yield Span(start, end, self._label, score, self.name, code)
 
     def annotate(self, documents: Iterable[Document]) -> Iterator[Annotation]:
         """As every teacher; but a terminology that cannot be read is an error at once, not one for each document."""
         self.matcher  # noqa: B018
-        return super().annotate(documents)
+        return super().annotate(documents) if self._workers == 1 else self._annotate_in_parallel(documents)
+
+    def _annotate_in_parallel(self, documents: Iterable[Document]) -> Iterator[Annotation]:
+        name, labels = self.name, self.labels
+        for document, found, seconds in find_in_parallel(self.matcher, documents, self._workers):
+            if isinstance(found, str):
+                yield Annotation(document.id, name, covers=labels, error=found, seconds=seconds)
+            else:
+                yield Annotation(document.id, name, tuple(self._spans(found)), labels, seconds=seconds)
 
     def _inputs(self) -> list[Any]:
         """What its automaton depends on."""

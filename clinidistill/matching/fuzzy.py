@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import chain, compress, count
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = ["LEAST_SCORE", "Correction", "Misspellings", "SimilarWords", "least_s
 
 
 LEAST_SCORE = 0.81
+_T = TypeVar("_T")
 
 
 class Correction(NamedTuple):
@@ -35,9 +36,9 @@ class Misspellings:
 
     Only words that neither a term nor a list of English and medical words has
     (see :func:`~clinidistill.matching.known_words.known_words`) are taken for misspelled. The words of terms that are
-    :func:`similar <similarity>` are read in their place. A term of one word is found if the misspelled word is not
-    just as near to a known word ("creatinin"); one of several words also where it is less alike, since the others
-    speak for it. Where two concepts are as likely as each other, neither is found: the wrong drug is worse than none.
+    :func:`similar <similarity>` are read in their place. A term of one word is found if no known word is just as like
+    the misspelled one; one of several words also where it is less alike, since the others speak for it. Where two
+    concepts are as likely as each other, neither is found: the wrong drug is worse than none.
 
     Args:
         automaton: the terms.
@@ -54,23 +55,25 @@ class Misspellings:
         self.automaton = automaton
         self.least_score = least_score
         self._least_in_company = 1 - 1.4 * (1 - least_score)
-        self._verdicts = _Verdicts(self)
+        self._corrections = _Remembered(self.corrections)
+        self._rivals = _Remembered(self._rival)
 
     def find(self, words: Words) -> list[Match]:
         """The terms with misspelled words in a text, whatever they overlap."""
-        verdicts = self._verdicts
-        places = [*compress(count(), map(verdicts.__getitem__, words.words))]
+        corrections_of = self._corrections
+        places = [*compress(count(), map(corrections_of.__getitem__, words.words))]
         if not places:
             return []
         found: dict[tuple[int, int], dict[str, Match]] = {}
-        for rank in range(max(len(verdicts[words.words[at]]) for at in places)):
-            chosen = {at: verdicts[words.words[at]][rank : rank + 1] for at in places}
-            corrections = {at: (each[0].word, each[0].score) for at, each in chosen.items() if each}
+        readings = {at: corrections_of[words.words[at]] for at in places}
+        for rank in range(max(map(len, readings.values()))):
+            corrections = {at: each[rank] for at, each in readings.items() if rank < len(each)}
             for match in self.automaton.candidates(words, corrections):
                 if self._is_likely(match, words.text[match.start : match.end]):
                     codes = found.setdefault(match[:2], {})
                     codes[match.code] = max(match, codes.get(match.code, match), key=lambda each: each.score)
-        verdicts.trim()
+        corrections_of.trim()
+        self._rivals.trim()
         return [match for codes in found.values() for match in _clearest(codes.values())]
 
     def corrections(self, word: str) -> tuple[Correction, ...]:
@@ -83,18 +86,24 @@ class Misspellings:
         likely = sorted((each for each in scored if each.score >= self._least_in_company), key=lambda c: (-c.score, c))
         if not likely or is_known(word):
             return ()
-        rivals = (similarity(word, each) for each in near_known(word) if each not in self.automaton)
-        least, alone = max(rivals, default=0.0), self.automaton.compiled.keys
-        return tuple(each for each in likely if each.score > least or each.word not in alone)[:_MOST_READINGS]
+        return tuple(likely[:_MOST_READINGS])
 
     def _is_likely(self, match: Match, mention: str) -> bool:
         """Whether a term with a misspelled word is worth a span."""
         term = self.automaton.term(match.entry)
         if term.ambiguous or term.match_case:  # there is nothing to go by but the spelling
             return False
-        if len(Words(mention).words) > 1:
+        word, *others = Words(mention).words
+        if others:
             return True
-        return match.score >= self.least_score and all(map(_is_written_out, (mention, term.text)))
+        if match.score < self.least_score or not all(map(_is_written_out, (mention, term.text))):
+            return False
+        return match.score > self._rivals[word]
+
+    def _rival(self, word: str) -> float:
+        """How like it the known word is that is nearest, those of terms left aside."""
+        known = (each for each in near_known(word) if each not in self.automaton)
+        return max((similarity(word, each) for each in known), default=0.0)
 
     @cached_property
     def _similar(self) -> SimilarWords:
@@ -170,15 +179,15 @@ def least_score(fuzzy: bool | float) -> float | None:
     return float(fuzzy)
 
 
-class _Verdicts(dict[str, tuple[Correction, ...]]):
-    """Corrections by word, made as words are met; most words of a note were met before."""
+class _Remembered(dict[str, _T]):
+    """What is made of a word, made when it is first met; most words of a note were met before."""
 
-    def __init__(self, misspellings: Misspellings):
-        self._misspellings = misspellings
+    def __init__(self, make: Callable[[str], _T]):
+        self._make = make
 
-    def __missing__(self, word: str) -> tuple[Correction, ...]:
-        self[word] = corrections = self._misspellings.corrections(word)
-        return corrections
+    def __missing__(self, word: str) -> _T:
+        self[word] = made = self._make(word)
+        return made
 
     def trim(self) -> None:
         """Forget everything when it has become too much."""

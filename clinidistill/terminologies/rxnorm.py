@@ -58,7 +58,7 @@ class RxNorm(Terminology):
     See `RxNorm's technical documentation <https://www.nlm.nih.gov/research/umls/rxnorm/docs/techdoc.html>`_.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = ("rxnconso.rrf",)
+    filenames: ClassVar[tuple[str, ...]] = ("rxnconso.rrf", "rxnorm_full_*.zip")
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ class Umls(Terminology):
     See the `UMLS Reference Manual <https://www.ncbi.nlm.nih.gov/books/NBK9685/>`_, section 3.3.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = ("mrconso.rrf",)
+    filenames: ClassVar[tuple[str, ...]] = ("mrconso.rrf", "umls-20*-mrconso.zip", "umls-20*-metathesaurus-full.zip")
 
     def __init__(
         self,

@@ -238,5 +238,7 @@ def test_a_row_broken_in_the_middle_names_file_line_and_column(tmp_path):
 
 def test_a_path_to_its_names_tells_the_format(tmp_path):
     assert type(Terminology.of(release(tmp_path) / "rrf/RXNCONSO.RRF")) is RxNorm
+    for name in ("RxNorm_full_11042024.zip", "RxNorm_full_prescribe_11042024.zip"):
+        assert type(Terminology.of(name)) is RxNorm
     with pytest.raises(OptionError, match="code"):
         load_terminology("rxnorm", path=tmp_path, code="brand")

@@ -144,3 +144,4 @@ def test_what_is_not_as_published_names_file_line_and_column(tmp_path, table, ro
 def test_a_path_to_its_names_tells_the_format(tmp_path):
     assert type(Terminology.of(meta(tmp_path) / "META/MRCONSO.RRF")) is Umls
     assert type(Terminology.of("MRCONSO.RRF.gz")) is Umls
+    assert type(Terminology.of("umls-2024AB-mrconso.zip")) is Umls

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clinidistill.matching.automaton import Automaton, Match, Term, longest
-from clinidistill.matching.cache import cached_automaton, cached_meta
+from clinidistill.matching.cache import automaton_of, cached_automaton, cached_meta, inputs_of
 from clinidistill.matching.evidence import Evidence, EvidenceKind
 from clinidistill.matching.fuzzy import LEAST_SCORE, Misspellings, least_score
 from clinidistill.matching.known_words import known_words_version
@@ -28,10 +28,12 @@ __all__ = [
     "StopList",
     "Term",
     "Words",
+    "automaton_of",
     "cached_automaton",
     "cached_meta",
     "find_in_parallel",
     "folded",
+    "inputs_of",
     "known_words_version",
     "least_score",
     "longest",

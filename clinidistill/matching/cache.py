@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import resources
@@ -14,13 +14,43 @@ from pathlib import Path
 from typing import Any
 
 from clinidistill.component import digest
+from clinidistill.errors import DataError
 from clinidistill.matching.automaton import Automaton
 from clinidistill.matching.compiled import Compiled, Term, compile_terms
+from clinidistill.matching.names import NameRules
 from clinidistill.settings import Settings
+from clinidistill.terminologies import Terminology
 
-__all__ = ["cached_automaton", "cached_meta"]
+__all__ = ["automaton_of", "cached_automaton", "cached_meta", "inputs_of"]
 
 _LOG = logging.getLogger(__name__)
+
+
+def automaton_of(terminology: Terminology, rules: NameRules, *, cached: bool = True) -> Automaton:
+    """The automaton of a terminology's names; see :func:`cached_automaton`.
+
+    Raises:
+        DataError: if the terminology cannot be read, or no name of it is left to look for.
+    """
+
+    def terms() -> Iterator[Term]:
+        return rules.terms(terminology)
+
+    def meta() -> Mapping[str, Any]:
+        return {"content_hash": terminology.content_hash}
+
+    automaton = cached_automaton(inputs_of(terminology, rules), terms, meta) if cached else Automaton(terms())
+    if not automaton:
+        raise DataError(
+            "no names to look for: the terminology is empty, or min_length and stop terms leave none",
+            path=terminology.options.get("path"),
+        )
+    return automaton
+
+
+def inputs_of(terminology: Terminology, rules: NameRules) -> list[Any]:
+    """What :func:`automaton_of` depends on."""
+    return [terminology.source_hash, rules.fingerprint_data()]
 
 
 def cached_automaton(

@@ -8,19 +8,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
-from clinidistill.errors import DataError, OptionError
+from clinidistill.errors import OptionError
 from clinidistill.matching import (
-    Automaton,
     Evidence,
     EvidenceKind,
     Match,
     Matcher,
     NameRules,
     StopList,
-    Term,
-    cached_automaton,
+    automaton_of,
     cached_meta,
     find_in_parallel,
+    inputs_of,
     known_words_version,
     least_score,
     stop_list,
@@ -126,7 +125,7 @@ class TerminologyTeacher(Teacher):
 
     def fingerprint_data(self) -> Mapping[str, Any]:
         """The rules and what the terminology holds; where it lies has no part in it."""
-        content = cached_meta(self._inputs()).get("content_hash") if self._cache else None
+        content = cached_meta(inputs_of(self.terminology, self._rules)).get("content_hash") if self._cache else None
         return {
             "label": self._label,
             "nested": self._nested,
@@ -147,7 +146,7 @@ class TerminologyTeacher(Teacher):
             with _BUILDING:
                 if self._matcher is None:
                     self._matcher = Matcher(
-                        self._automaton(),
+                        automaton_of(self.terminology, self._rules, cached=self._cache),
                         nested=self._nested,
                         evidence=self._evidence,
                         least_score=self._least_score,
@@ -173,25 +172,6 @@ class TerminologyTeacher(Teacher):
                 yield Annotation(document.id, name, covers=labels, error=found, seconds=seconds)
             else:
                 yield Annotation(document.id, name, tuple(self._spans(found)), labels, seconds=seconds)
-
-    def _inputs(self) -> list[Any]:
-        """What its automaton depends on."""
-        return [self.terminology.source_hash, self._rules.fingerprint_data()]
-
-    def _automaton(self) -> Automaton:
-        def terms() -> Iterator[Term]:
-            return self._rules.terms(self.terminology)
-
-        def meta() -> Mapping[str, Any]:
-            return {"content_hash": self.terminology.content_hash}
-
-        automaton = cached_automaton(self._inputs(), terms, meta) if self._cache else Automaton(terms())
-        if not automaton:
-            raise DataError(
-                "no names to look for: the terminology is empty, or min_length and stop terms leave none",
-                path=self.terminology.options.get("path"),
-            )
-        return automaton
 
 
 _BUILDING = threading.Lock()

@@ -28,7 +28,8 @@ def definitions(text: str) -> list[Definition]:
 
     A long form is the shortest run of words before the short one that has its letters in order, the first of them at
     the beginning of a word, after Schwartz and Hearst, `A simple algorithm for identifying abbreviation definitions
-    in biomedical text <https://psb.stanford.edu/psb-online/proceedings/psb03/schwartz.pdf>`_ (2003). Unlike theirs, a
+    in biomedical text <https://psb.stanford.edu/psb-online/proceedings/psb03/schwartz.pdf>`_ (2003); failing that,
+    the words before it whose initials are its letters in any order. Unlike theirs, a
     short form has a capital letter or a digit, and no long form crosses the end of a sentence.
 
     >>> text = "He has acute myeloid leukaemia (AML). AML (see above) is rare."
@@ -45,6 +46,8 @@ def definitions(text: str) -> list[Definition]:
             words = min(len(short[0]) + 5, len(short[0]) * 2)
             reach = "".join(_WORD_AND_SPACE.findall(sentence)[-words:])
             at = _long_form(short[0], reach)
+            if at is None:
+                at = _initials(short[0], reach)
             if at is not None:
                 end = match.start() - (len(before) - len(before.rstrip()))
                 found.append(Definition(short[0], end - len(reach) + at, end, match.start(), match.end()))
@@ -72,6 +75,16 @@ def _long_form(short: str, text: str) -> int | None:
     if len(long) <= len(short) or short in long.split():
         return None
     return at
+
+
+def _initials(short: str, text: str) -> int | None:
+    """Where the last words of `text` begin that have the short form's letters as initials, in any order.
+
+    Abbreviations of Latin names stand behind English ones: "myotonic dystrophy (DM)", dystrophia myotonica.
+    """
+    words = list(_WORD.finditer(text))[-len(short) :]
+    same = len(words) > 1 and sorted(short.lower()) == sorted(word[0][0].lower() for word in words)
+    return words[0].start() if same else None
 
 
 class WrittenOut:
@@ -143,6 +156,7 @@ _SHORT = re.compile(r"(?=[^\s;,]*[A-Z0-9])(?=[^\s;,]*[A-Za-z])[A-Za-z0-9][^\s;,(
 _LAST_SHORT = re.compile(r"(?<![^\W_])((?=[\w-]*[A-Z])[A-Za-z0-9][\w-]{0,8}[A-Za-z0-9]) $")
 _PARENTHESIS = re.compile(r"[(\[]([^()\[\]\n]{2,100})[)\]]")
 _SENTENCE = re.compile(r"[.!?;:]\s+(?=[A-Z(])|\n\s*\n|[()\[\]]")
+_WORD = re.compile(r"[^\W_]+")
 _WORD_AND_SPACE = re.compile(r"\S+\s*")
 _WIDEST = 200
 _LONGEST_SHORT = 10

@@ -76,9 +76,11 @@ class Evidence:
 
     def _speaks(self, kind: EvidenceKind, automaton: Automaton, text: str, match: Match, sure: list[Match]) -> bool:
         start, end = match[:2]
+        mention, name = text[start:end], automaton.term(match.entry).text
+        if mention != name and (end - start <= _SHORT or name[1:] != name[1:].lower()):
+            return False  # "as" is not As, nor "this" the plural of THI
         if kind == "capitals":
-            mention = text[start:end]
-            if not mention.isupper() or automaton.term(match.entry).text != mention or end - start < _SHORTEST:
+            if not mention.isupper() or end - start < _SHORT:
                 return False
             line = text[text.rfind("\n", 0, start) + 1 : start] + text[end:].partition("\n")[0]
             return sum(map(str.islower, line)) > sum(map(str.isupper, line))
@@ -124,7 +126,7 @@ def _apply_definitions(automaton: Automaton, text: str, weighed: Weighed) -> Non
     weighed.reasons.update(made)
 
 
-_SHORTEST = 3
+_SHORT = 3
 _NEAR = 40
 _UNIT = (
     r"(?:mg|mcg|[µμ]g|ug|g|grams?|milligrams?|micrograms?|iu|units?|u|meq|mmol|ml|cc|tab(?:let)?s?|cap(?:sule)?s?"

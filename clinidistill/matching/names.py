@@ -9,7 +9,18 @@ from typing import Any, NamedTuple
 
 from clinidistill.matching.compiled import Term
 from clinidistill.matching.stop_lists import StopList, folded, stop_list
-from clinidistill.matching.variants import is_abbreviation, plurals, spellings, unqualified
+from clinidistill.matching.variants import (
+    adjectives,
+    is_abbreviation,
+    is_systematic,
+    joined,
+    natural_order,
+    of_phrases,
+    plurals,
+    spellings,
+    synonyms,
+    unqualified,
+)
 from clinidistill.matching.words import word_key
 from clinidistill.terminologies import Concept
 
@@ -35,6 +46,10 @@ class NameRules:
         plurals: whether the plural (or singular) of a name's last word will do.
         spellings: whether British spelling will do for American, and the reverse.
         unqualified: whether a name will do without ", unspecified", "NOS" or a tag such as "(disorder)".
+        synonyms: whether a word will do for one that means the same: tumor for neoplasm, kidney for renal.
+        word_order: whether "breast cancer" will do for "cancer of breast" and "Cancer, breast", and the reverse.
+        joined: whether a prefix may go without its hyphen ("nonsmall" for "non-small").
+        adjectives: whether the adjective will do for a name of one word ("ischemic" for "ischemia").
         match_abbreviation_case: whether names of at most four letters, all capitals, are found in capitals only.
     """
 
@@ -44,6 +59,10 @@ class NameRules:
     plurals: bool = True
     spellings: bool = True
     unqualified: bool = True
+    synonyms: bool = True
+    word_order: bool = True
+    joined: bool = True
+    adjectives: bool = True
     match_abbreviation_case: bool = False
 
     def fingerprint_data(self) -> Mapping[str, Any]:
@@ -94,11 +113,18 @@ class NameRules:
 
     def _variants(self, text: str) -> Iterator[tuple[str, str]]:
         """Other writings of a name, each with the rule that made it last."""
+        if is_systematic(text):
+            return
         forms = {text: ""}
         for rule, switched_on, make in (
             ("unqualified", self.unqualified, unqualified),
+            ("synonyms", self.synonyms, synonyms),
+            ("word_order", self.word_order, natural_order),
+            ("joined", self.joined, joined),
+            ("adjectives", self.adjectives, adjectives),
             ("spellings", self.spellings, spellings),
             ("plurals", self.plurals, plurals),
+            ("word_order", self.word_order, of_phrases),
         ):
             if switched_on:
                 for form in [*forms]:

@@ -55,6 +55,10 @@ class TerminologyTeacher(Teacher):
         plurals: whether the plural (or singular) of a name's last word will do.
         spellings: whether British spelling will do for American, and the reverse.
         unqualified: whether a name will do without ", unspecified", "NOS" or a tag such as "(disorder)".
+        synonyms: whether a word will do for one that means the same: tumor for neoplasm, kidney for renal.
+        word_order: whether "breast cancer" will do for "cancer of breast" and "Cancer, breast", and the reverse.
+        joined: whether a prefix may go without its hyphen ("nonsmall" for "non-small").
+        adjectives: whether the adjective will do for a name of one word ("ischemic" for "ischemia").
         match_abbreviation_case: whether names of at most four letters, all capitals, are found in capitals only; notes
             often write them small ("copd"), so that by default case does not count for them either.
         nested: whether spans may overlap; otherwise, of those that do, the longest stays.
@@ -87,6 +91,10 @@ class TerminologyTeacher(Teacher):
         plurals: bool = True,
         spellings: bool = True,
         unqualified: bool = True,
+        synonyms: bool = True,
+        word_order: bool = True,
+        joined: bool = True,
+        adjectives: bool = True,
         match_abbreviation_case: bool = False,
         nested: bool = False,
         cache: bool = True,
@@ -110,6 +118,10 @@ class TerminologyTeacher(Teacher):
             plurals=plurals,
             spellings=spellings,
             unqualified=unqualified,
+            synonyms=synonyms,
+            word_order=word_order,
+            joined=joined,
+            adjectives=adjectives,
             match_abbreviation_case=match_abbreviation_case,
         )
         self._evidence = Evidence(definitions, tuple(evidence))

@@ -26,6 +26,7 @@ _HOMES = {
     "clinidistill.grounding": ("Grounding", "ground", "ground_markup"),
     "clinidistill.labeling": ("estimate", "label", "relabel"),
     "clinidistill.labels": ("Labels", "Opinions", "TeacherCost"),
+    "clinidistill.linking": ("Candidate", "Linker", "link"),
     "clinidistill.llm": ("Provider", "register_provider"),
     "clinidistill.recipe": ("Recipe", "run"),
     "clinidistill.registry": ("ComponentInfo", "available"),
@@ -89,6 +90,9 @@ if TYPE_CHECKING:
     from clinidistill.labels import Labels as Labels
     from clinidistill.labels import Opinions as Opinions
     from clinidistill.labels import TeacherCost as TeacherCost
+    from clinidistill.linking import Candidate as Candidate
+    from clinidistill.linking import Linker as Linker
+    from clinidistill.linking import link as link
     from clinidistill.llm import Provider as Provider
     from clinidistill.llm import register_provider as register_provider
     from clinidistill.recipe import Recipe as Recipe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from clinidistill.matching.automaton import Automaton, Match, Term, longest
 from clinidistill.matching.cache import automaton_of, cached_automaton, cached_meta, inputs_of
 from clinidistill.matching.evidence import Evidence, EvidenceKind
+from clinidistill.matching.explanation import Explanation
 from clinidistill.matching.fuzzy import LEAST_SCORE, Misspellings, least_score
 from clinidistill.matching.known_words import known_words_version
 from clinidistill.matching.matcher import Matcher
@@ -20,6 +21,7 @@ __all__ = [
     "Dropped",
     "Evidence",
     "EvidenceKind",
+    "Explanation",
     "Match",
     "Matcher",
     "Misspellings",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from operator import itemgetter
 
 from clinidistill.matching.automaton import Automaton, Match, longest
-from clinidistill.matching.evidence import Evidence
+from clinidistill.matching.evidence import Evidence, Weighed
+from clinidistill.matching.explanation import Explanation
 from clinidistill.matching.fuzzy import Misspellings
 from clinidistill.matching.words import Words
 
@@ -37,10 +38,30 @@ class Matcher:
 
     def find(self, text: str) -> list[Match]:
         """The matches in `text` by place."""
+        return self._chosen(self._weighed(text).kept)
+
+    def explain(self, text: str) -> list[Explanation]:
+        """What became of each name in `text`, by place: of the matches, and of what evidence or overlaps took away."""
+        weighed = self._weighed(text)
+        chosen = self._chosen(weighed.kept)
+        explained = []
+        for match in {*weighed.kept, *weighed.dropped}:
+            term = self.automaton.term(match.entry)
+            reason = weighed.reasons.get(match, f"misspelled, score {match.score:.2f}" if match.score < 1 else "a name")
+            kept = match in chosen
+            if not kept and match in weighed.kept:
+                winner = next(each for each in chosen if each.start < match.end and match.start < each.end)
+                reason = f"overlaps a longer or better match at {winner.start}-{winner.end}"
+            explained.append(Explanation(match.start, match.end, match.code, term.text, term.rule, kept, reason))
+        return sorted(explained, key=lambda each: (each.start, each.end, not each.kept, each.code))
+
+    def _weighed(self, text: str) -> Weighed:
         words = Words(text)
         found = self.automaton.candidates(words)
-        if self._evidence is not None:
-            found = self._evidence.weigh(self.automaton, text, found).kept
+        weighed = Weighed(found) if self._evidence is None else self._evidence.weigh(self.automaton, text, found)
         if self._misspellings is not None:
-            found = [*found, *self._misspellings.find(words)]
+            weighed.kept = [*weighed.kept, *self._misspellings.find(words)]
+        return weighed
+
+    def _chosen(self, found: list[Match]) -> list[Match]:
         return sorted(found, key=itemgetter(0, 1)) if self._nested else longest(found)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
 from clinidistill.errors import OptionError
 from clinidistill.matching import (
+    Automaton,
+    Dropped,
     Evidence,
     EvidenceKind,
+    Explanation,
     Match,
     Matcher,
     NameRules,
     StopList,
+    Term,
+    Words,
     automaton_of,
     cached_meta,
     find_in_parallel,
@@ -167,6 +173,33 @@ class TerminologyTeacher(Teacher):
 
     def label_document(self, document: Document) -> Iterator[Span]:
         return self._spans(self.matcher.find(document.text))
+
+    def explain(self, document: Document) -> list[Explanation]:
+        """Why each of its spans in a document was made, and why other names that stand there were not marked.
+
+        >>> teacher = TerminologyTeacher(["iron", "iron deficiency", "fever"], label="any", stop_terms=["fever"])
+        >>> print(*teacher.explain(Document("n1", "Iron deficiency, no fever. Iron was low.")), sep="\\n")
+        0-4: dropped 'iron' [iron]: ambiguous, no evidence
+        0-15: kept 'iron deficiency' [iron deficiency]: a name
+        20-25: dropped 'fever' [fever]: not looked for, a stop term
+        27-31: dropped 'iron' [iron]: ambiguous, no evidence
+
+        Raises:
+            DataError: if the terminology cannot be read, or no name of it is left to look for.
+        """
+        left_out = [
+            Explanation(match.start, match.end, name.code, name.text, "", False, f"not looked for, {name.reason}")
+            for names, automaton in [self._left_out]
+            for match in automaton.candidates(Words(document.text))
+            for name in [names[int(match.code)]]
+        ]
+        return sorted([*self.matcher.explain(document.text), *left_out], key=attrgetter("start", "end"))
+
+    @cached_property
+    def _left_out(self) -> tuple[list[Dropped], Automaton]:
+        """Names that are not looked for, and what finds them all the same."""
+        names = list(self._rules.dropped(self.terminology))
+        return names, Automaton(Term(name.text, str(number)) for number, name in enumerate(names))
 
     def _spans(self, matches: Iterable[Match]) -> Iterator[Span]:
         for start, end, code, _, score in matches:

@@ -146,7 +146,7 @@ def test_spans_of_a_teacher_and_the_linker_agree_and_share_a_cached_automaton(tm
     monkeypatch.setenv("CLINIDISTILL_CACHE", str(tmp_path))
     names = [f"{a}{b}{c}{d}mab" for a, b, c, d in itertools.product("bcdfglmnprst", "aeiou", "bcdfglmnprst", "aeiou")]
     path = tmp_path / "drugs.csv"
-    rows = "".join(f"{at},{name} alfa,{name} beta;{name}\n" for at, name in enumerate(names))
+    rows = "".join(f"{at},{name},{name} beta\n" for at, name in enumerate(names))
     path.write_text("code,name,synonyms\n" + rows, encoding="utf-8")
     teacher = cd.load_teacher("terminology", path=path, label="drug")
     note = document(*names[:50])
@@ -159,7 +159,7 @@ def test_spans_of_a_teacher_and_the_linker_agree_and_share_a_cached_automaton(tm
 
 
 words = st.sampled_from(
-    "acute kidney injury chronic disease heart failure type 1 2 of vitamin a b lactic acidosis".split()
+    ["acute", "kidney", "injury", "disease", "diseases", "type", "1", "2", "of", "vitamin", "a", "b"]
 )
 phrases = st.lists(words, min_size=1, max_size=5).map(" ".join)
 

@@ -11,7 +11,8 @@ from typing import Literal, get_args
 from clinidistill.errors import OptionError
 from clinidistill.matching.abbreviations import WrittenOut, definitions
 from clinidistill.matching.automaton import Automaton, Match
-from clinidistill.matching.words import Words
+from clinidistill.matching.stop_lists import stop_list
+from clinidistill.matching.words import Words, word_key
 
 __all__ = ["Evidence", "EvidenceKind", "Weighed"]
 
@@ -79,6 +80,8 @@ class Evidence:
         mention, name = text[start:end], automaton.term(match.entry).text
         if mention != name and (end - start <= _SHORT or name[1:] != name[1:].lower()):
             return False  # "as" is not As, nor "this" the plural of THI
+        if kind in ("capitals", "concept") and word_key(name) in stop_list("analytes"):
+            return False  # by whatever name it was measured
         if kind == "capitals":
             if not mention.isupper() or end - start < _SHORT:
                 return False

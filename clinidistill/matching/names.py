@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from clinidistill.matching.compiled import Term
 from clinidistill.matching.stop_lists import StopList, folded, stop_list
@@ -42,7 +42,8 @@ class NameRules:
     Args:
         min_length: names with fewer characters need evidence; those of one character are not looked for.
         stop_terms: names not to look for, in any case and number.
-        stop_lists: packaged lists of names that need evidence, since notes mostly mean something else by them.
+        stop_lists: packaged lists: names of ``"everyday"`` and ``"analytes"`` need evidence, since notes mostly mean
+            something else by them; those of ``"general"`` are not looked for.
         plurals: whether the plural (or singular) of a name's last word will do.
         spellings: whether British spelling will do for American, and the reverse.
         unqualified: whether a name will do without ", unspecified", "NOS" or a tag such as "(disorder)".
@@ -55,7 +56,7 @@ class NameRules:
 
     min_length: int = 3
     stop_terms: tuple[str, ...] = ()
-    stop_lists: tuple[StopList, ...] = ("everyday", "analytes")
+    stop_lists: tuple[StopList, ...] = get_args(StopList)
     plurals: bool = True
     spellings: bool = True
     unqualified: bool = True
@@ -80,7 +81,8 @@ class NameRules:
                 yield Term(text, concept.code, match_case, self.is_ambiguous(text))
                 for variant, rule in self._variants(text):
                     if not self.objection(variant):
-                        yield Term(variant, concept.code, match_case, self.is_ambiguous(variant), rule)
+                        exact = match_case or (rule == "plurals" and is_abbreviation(text))  # PASs are no pass
+                        yield Term(variant, concept.code, exact, self.is_ambiguous(variant), rule)
 
     def dropped(self, concepts: Iterable[Concept]) -> Iterator[Dropped]:
         """The concepts' names that are not looked for."""
@@ -105,11 +107,11 @@ class NameRules:
 
     @cached_property
     def _stop(self) -> frozenset[str]:
-        return folded(self.stop_terms)
+        return folded(self.stop_terms).union(*(stop_list(each) for each in self.stop_lists if each == "general"))
 
     @cached_property
     def _ambiguous(self) -> frozenset[str]:
-        return frozenset().union(*map(stop_list, self.stop_lists))
+        return frozenset().union(*(stop_list(each) for each in self.stop_lists if each != "general"))
 
     def _variants(self, text: str) -> Iterator[tuple[str, str]]:
         """Other writings of a name, each with the rule that made it last."""

@@ -13,7 +13,7 @@ from clinidistill.matching.words import word_key
 
 __all__ = ["StopList", "folded", "stop_list"]
 
-StopList = Literal["everyday", "analytes"]
+StopList = Literal["everyday", "analytes", "general"]
 
 
 @cache
@@ -21,7 +21,8 @@ def stop_list(name: StopList) -> frozenset[str]:
     """The packaged list of that name, as their words, in singular and plural.
 
     ``"everyday"`` holds ordinary words, foods, units and headings; ``"analytes"`` holds what is measured in the
-    body or used in laboratories, which drug terminologies name too.
+    body or used in laboratories, which drug terminologies name too; ``"general"`` holds names that say nothing by
+    themselves ("symptom").
 
     Raises:
         OptionError: if there is no such list.

@@ -167,7 +167,7 @@ _HEADS = (
     "|inflammation|injury|insufficiency|lymphoma|melanoma|necrosis|neoplasm|obstruction|occlusion|pain|paralysis"
     "|perforation|prolapse|rupture|sarcoma|spasm|stenosis|swelling|thrombosis|tumor|tumour|ulcer|weakness"
 )
-_HEADED = re.compile(rf"([^\W\d_]+) ((?:{_HEADS})s?)", re.IGNORECASE)
+_HEADED = re.compile(rf"([^\W\d_]+(?<!al|ar|ic|an|ed|us)(?<!ary|ive|ant|ent|ile|ior)) ((?:{_HEADS})s?)", re.IGNORECASE)
 _PREFIX = re.compile(
     r"\b(anti|auto|bi|cardio|co|contra|extra|hyper|hypo|infra|inter|intra|macro|micro|mono|multi|neuro|non|over|pan"
     r"|para|peri|poly|post|pre|pseudo|re|retro|semi|sub|super|supra|thrombo|trans|tri|ultra|un|under)-(?=[^\W\d_]{3})",
@@ -194,7 +194,6 @@ _ADJECTIVES = (
         ("plegia", "plegic"),
         ("osis", "otic"),
         ("esis", "etic"),
-        ("ysis", "ytic"),
         ("asis", "atic"),
     ),
     *(("kinesia", "kinetic"), ("ria", "ric"), ("emia", "emic"), ("aemia", "aemic"), ("enia", "enic"), ("oxia", "oxic")),
@@ -207,10 +206,8 @@ _ADJECTIVES = (
         ("itis", "itic"),
     ),
     *(
-        ("trophy", "trophic"),
         ("tension", "tensive"),
         ("toxicity", "toxic"),
-        ("olism", "olic"),
         ("insonism", "insonian"),
     ),
 )

@@ -52,7 +52,8 @@ class TerminologyTeacher(Teacher):
         name: how it is called; by default as the terminology is.
         min_length: names with fewer characters need evidence; those of one character are not looked for.
         stop_terms: names not to look for, in any case and number.
-        stop_lists: packaged lists of names that need evidence; drop ``"analytes"`` if what was measured is wanted too.
+        stop_lists: packaged lists: names of ``"everyday"`` and ``"analytes"`` need evidence (drop the latter if what
+            was measured is wanted too), those of ``"general"`` are not looked for.
         evidence: what makes a mention of a name that needs evidence; see
             :class:`~clinidistill.matching.evidence.Evidence`.
         definitions: whether abbreviations mean what the note says where it defines them.
@@ -90,7 +91,7 @@ class TerminologyTeacher(Teacher):
         name: str | None = None,
         min_length: int = 3,
         stop_terms: Sequence[str] = (),
-        stop_lists: Sequence[StopList] = ("everyday", "analytes"),
+        stop_lists: Sequence[StopList] = get_args(StopList),
         evidence: Sequence[EvidenceKind] = get_args(EvidenceKind),
         definitions: bool = True,
         fuzzy: bool | float = False,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-__all__ = ["Definition", "WrittenOut", "definitions"]
+__all__ = ["Definition", "WrittenOut", "definitions", "short_forms"]
 
 
 class Definition(NamedTuple):
@@ -23,8 +23,12 @@ class Definition(NamedTuple):
     closing: int
 
 
-def definitions(text: str) -> list[Definition]:
+def definitions(text: str, matters: Callable[[str, int], object] | None = None) -> list[Definition]:
     """The abbreviations that a text defines, by place.
+
+    Args:
+        text: the text.
+        matters: told a short form, and where its long form would end, whether it is worth a closer look.
 
     A long form is the shortest run of words before the short one that has its letters in order, the first of them at
     the beginning of a word, after Schwartz and Hearst, `A simple algorithm for identifying abbreviation definitions
@@ -40,7 +44,7 @@ def definitions(text: str) -> list[Definition]:
     for match in _PARENTHESIS.finditer(text):
         inside = match[1]
         short = _SHORT.match(inside)
-        if short is not None:
+        if short is not None and (matters is None or matters(short[0], len(text[: match.start()].rstrip()))):
             before = text[max(0, match.start() - _WIDEST) : match.start()]
             sentence = _SENTENCE.split(before)[-1].rstrip()
             words = min(len(short[0]) + 5, len(short[0]) * 2)
@@ -52,8 +56,12 @@ def definitions(text: str) -> list[Definition]:
                 end = match.start() - (len(before) - len(before.rstrip()))
                 found.append(Definition(short[0], end - len(reach) + at, end, match.start(), match.end()))
                 continue
+        if " " not in inside:
+            continue
         word = _LAST_SHORT.search(text, max(0, match.start() - _LONGEST_SHORT - 1), match.start())
-        if word is not None and len(inside.split()) > 1 and _long_form(word[1], inside) == 0:
+        if word is None or (matters is not None and not matters(word[1], match.end() - 1)):
+            continue
+        if _long_form(word[1], inside) == 0:
             found.append(Definition(word[1], match.start() + 1, match.end() - 1, match.start(), match.end()))
     return found
 
@@ -87,6 +95,26 @@ def _initials(short: str, text: str) -> int | None:
     return words[0].start() if same else None
 
 
+def short_forms(text: str, defined: Iterable[Definition]) -> Iterator[tuple[int, int, Definition]]:
+    """Half-open offsets of each short form in a text, in the plural too, with its first definition.
+
+    >>> text = "Acute myeloid leukaemia (AML). AMLs are rare."
+    >>> [(start, end) for start, end, _ in short_forms(text, definitions(text))]
+    [(25, 28), (31, 35)]
+    """
+    meant: dict[str, Definition] = {}
+    for each in defined:
+        meant.setdefault(each.short, each)
+    for short, definition in meant.items():
+        start = text.find(short)
+        while start >= 0:
+            end = start + len(short)
+            end += text.startswith("s", end)
+            if not (start and text[start - 1].isalnum()) and not text[end : end + 1].isalnum():
+                yield start, end, definition
+            start = text.find(short, end)
+
+
 class WrittenOut:
     """A text with its abbreviations written out, so that names are found that it has in part abbreviated.
 
@@ -95,7 +123,6 @@ class WrittenOut:
 
     Attributes:
         text: the text written out.
-        places: half-open offsets of each short form in the text as it was, with its definition.
 
     >>> text = "Von Hippel-Lindau (VHL) disease. VHL disease runs in families."
     >>> written = WrittenOut(text, definitions(text))
@@ -106,21 +133,12 @@ class WrittenOut:
     """
 
     def __init__(self, text: str, defined: Sequence[Definition]):
-        meant: dict[str, Definition] = {}
-        for each in defined:
-            meant.setdefault(each.short, each)
-        forms = "|".join(map(re.escape, sorted(meant, key=len, reverse=True)))
-        self.places: list[tuple[int, int, Definition]] = [
-            (match.start(), match.end(), meant[match[1]])
-            for match in re.finditer(rf"(?<![^\W_])({forms})s?(?![^\W_])", text)
-        ]
         edits = [(each.opening, each.closing, "") for each in defined]
-        outside = [place for place in self.places if not any(a <= place[0] < b for a, b, _ in edits)]
-        inside_long = [(each.start, each.end) for each in meant.values()]
+        kept = [(each.opening, each.closing) for each in defined] + [(each.start, each.end) for each in defined]
         edits += [
             (start, end, text[each.start : each.end])
-            for start, end, each in outside
-            if not any(a < end and start < b for a, b in inside_long)
+            for start, end, each in short_forms(text, defined)
+            if not any(a < end and start < b for a, b in kept)
         ]
         pieces: list[str] = []
         self._edits: list[tuple[int, int, int, int]] = []  # what was written for what

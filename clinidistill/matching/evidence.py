@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Literal, get_args
 
 from clinidistill.errors import OptionError
-from clinidistill.matching.abbreviations import WrittenOut, definitions
+from clinidistill.matching.abbreviations import WrittenOut, definitions, short_forms
 from clinidistill.matching.automaton import Automaton, Match
 from clinidistill.matching.stop_lists import stop_list
 from clinidistill.matching.words import Words, word_key
@@ -100,15 +100,19 @@ class Evidence:
 
 def _apply_definitions(automaton: Automaton, text: str, weighed: Weighed) -> None:
     """Gives abbreviations that the text defines the meaning that it gives them."""
-    defined = definitions(text)
-    if not defined:
-        return
     ends: dict[int, Match] = {}
     for match in weighed.kept:
         if not automaton.is_ambiguous(match) and (match.end not in ends or match.start < ends[match.end].start):
             ends[match.end] = match
-    written = WrittenOut(text, defined)
-    places = {(start, end): definition for start, end, definition in written.places}
+    mentions = {text[match.start : match.end] for match in weighed.kept}
+
+    def matters(short: str, end: int) -> bool:
+        return end in ends or short in mentions or f"{short}s" in mentions or _last_word(text, end) in automaton
+
+    defined = definitions(text, matters)
+    if not defined:
+        return
+    places = {(start, end): definition for start, end, definition in short_forms(text, defined)}
     kept: list[Match] = []
     for match in weighed.kept:
         if match[:2] in places:
@@ -119,14 +123,24 @@ def _apply_definitions(automaton: Automaton, text: str, weighed: Weighed) -> Non
     made: dict[Match, str] = {}
     for (start, end), definition in places.items():
         long = ends.get(definition.end)
-        if long is not None and long.end - long.start > 0:
+        if long is not None:
             made[Match(start, end, long.code, long.entry, long.score)] = "an abbreviation that the note defines"
-    for match in automaton.candidates(Words(written.text)):
-        place = written.original(*match[:2])
-        if place is not None and place not in places and not automaton.is_ambiguous(match):
-            made.setdefault(match._replace(start=place[0], end=place[1]), "abbreviated in part, as the note defines it")
+    # Part of a name can only be what consists of words of names.
+    parts = [each for each in defined if all(word in automaton for word in Words(text[each.start : each.end]).words)]
+    if parts:
+        written = WrittenOut(text, parts)
+        for match in automaton.candidates(Words(written.text)):
+            place = written.original(*match[:2])
+            if place is not None and place not in places and not automaton.is_ambiguous(match):
+                reason = "abbreviated in part, as the note defines it"
+                made.setdefault(match._replace(start=place[0], end=place[1]), reason)
     weighed.kept = [*kept, *made]
     weighed.reasons.update(made)
+
+
+def _last_word(text: str, end: int) -> str:
+    words = Words(text[max(0, end - _NEAR) : end]).words
+    return words[-1] if words else ""
 
 
 _SHORT = 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import chain, compress, count
@@ -143,15 +144,20 @@ class SimilarWords:
 
 
 def similarity(word: str, other: str) -> float:
-    """How likely one of two words is the other one misspelled: 1 less the edits' weight for each letter, at least 0.
+    """How likely `word` is `other` misspelled: 1 less the edits' weight for each letter, at least 0.
 
     An edit is a letter more, less or other, or two neighbours in the other order, and weighs 1. What ears and hands
     confuse weighs 3/4: letters that sound alike, neighbours in the other order, a letter doubled or not. The first
     letter weighs 3/2, since few get it wrong.
 
+    Words that differ in a part that changes their meaning are not alike, though it be one letter: hypo- and hyper-, a-
+    before another word, -emia and -uria.
+
     >>> [round(similarity(*pair.split("/")), 2) for pair in ("lisinoprill/lisinopril", "hert/heart", "meparin/heparin")]
     [0.93, 0.85, 0.79]
     """
+    if _are_opposed(word, other):
+        return 0.0
     one, two = word.translate(_ALIKE), other.translate(_ALIKE)
     edits = OSA.distance(one, two)
     weight = edits + (OSA.distance(word, other) - edits) * _CONFUSED
@@ -202,6 +208,17 @@ def _clearest(matches: Iterable[Match]) -> Iterator[Match]:
         yield best
 
 
+def _are_opposed(word: str, other: str) -> bool:
+    """Whether a word is written with an affix that makes another word of it."""
+    if word in (f"a{other}", f"an{other}"):
+        return True
+    for affixes in (_PREFIXES, _ELEMENTS, _SUFFIXES):
+        one, two = affixes.search(word), affixes.search(other)
+        if one is not None and two is not None and one[1] != two[1]:
+            return True
+    return False
+
+
 def _is_written_out(text: str) -> bool:
     """Whether a word is none of the abbreviations in which each letter counts."""
     return len(text) >= _LEAST_ALONE and (len(text) > _LEAST_ALONE + 2 or text[1:].islower())
@@ -217,6 +234,9 @@ def _keys(word: str) -> set[int]:
     return {crc32(text), *(crc32(text[:at] + text[at + 1 :]) for at in range(len(text)))}
 
 
+_PREFIXES = re.compile("^(hypo|hyper|micro|macro|acro|hemi|hemo|intra|inter|ante|anti|endo|ecto|para|peri|post|pre)")
+_ELEMENTS = re.compile("^hyp(?:o|er)(calc|glyc|kal|magnes|natr)")
+_SUFFIXES = re.compile("(emi|uri|oma|iti|osi|ectom|otom|ostom)(?:a|as|c|s|y|ies)?$")
 _ALIKE = str.maketrans("eiouykqz", "aaaaaccs")
 _LEAST_LETTERS, _MOST_LETTERS = 4, 40
 _LEAST_ALONE = 5

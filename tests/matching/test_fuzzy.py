@@ -12,7 +12,9 @@ from clinidistill.errors import OptionError
 from clinidistill.matching import Automaton, Matcher, Misspellings, NameRules, Term, Words, least_score
 from clinidistill.matching.fuzzy import LEAST_SCORE, SimilarWords, similarity
 from clinidistill.matching.known_words import is_known, known_words, near_known
+from clinidistill.teachers import load_teacher
 from clinidistill.terminologies import Concept
+from clinidistill.types import Document
 
 DRUGS = """
 metformin lisinopril amlodipine atorvastatin clonidine clonazepam prednisone prednisolone hydroxyzine
@@ -105,6 +107,25 @@ def test_without_an_edit_nothing_is_found(misspellings):
 def test_known_words_are_english_and_medical_in_any_inflection():
     assert {"clinic", "thyroglobulin", "apgar", "coumadin"} <= known_words()
     assert not {"metforimn", "lisinoprill", "hypertention"} & known_words()
+
+
+def test_a_teacher_finds_misspelled_names_if_asked_to_and_is_another_teacher_then():
+    note = Document("n1", "On metforimn.")
+    teachers = [
+        load_teacher("terminology", terminology=DRUGS, label="drug", fuzzy=f) for f in (False, True, 0.95, 0.81)
+    ]
+    assert [len(list(teacher.label_document(note))) for teacher in teachers] == [0, 1, 0, 1]
+    assert len({teacher.fingerprint for teacher in teachers}) == 3  # True is 0.81
+
+
+def test_several_processes_find_the_same_misspelled_names():
+    notes = [Document(str(at), f"On {drug}n and metforimn.") for at, drug in enumerate(DRUGS * 3)]
+    one, two = (
+        load_teacher("terminology", terminology=DRUGS, label="drug", fuzzy=True, workers=workers) for workers in (1, 2)
+    )
+    spans = [annotation.spans for annotation in one.annotate(notes)]
+    assert all(spans)
+    assert [annotation.spans for annotation in two.annotate(notes)] == spans
 
 
 @pytest.mark.parametrize("fuzzy", [0, 1, -0.5, 2.0])

@@ -20,7 +20,6 @@ from clinidistill.matching.words import Words
 
 __all__ = ["LEAST_SCORE", "Correction", "Misspellings", "SimilarWords", "least_score", "similarity"]
 
-
 LEAST_SCORE = 0.81
 _T = TypeVar("_T")
 
@@ -73,8 +72,6 @@ class Misspellings:
                 if self._is_likely(match, words.text[match.start : match.end]):
                     codes = found.setdefault(match[:2], {})
                     codes[match.code] = max(match, codes.get(match.code, match), key=lambda each: each.score)
-        corrections_of.trim()
-        self._rivals.trim()
         return [match for codes in found.values() for match in _clearest(codes.values())]
 
     def corrections(self, word: str) -> tuple[Correction, ...]:
@@ -84,7 +81,8 @@ class Misspellings:
         if word in self.automaton:
             return ()
         scored = (Correction(each, similarity(word, each)) for each in self._similar.near(word))
-        likely = sorted((each for each in scored if each.score >= self._least_in_company), key=lambda c: (-c.score, c))
+        likely = sorted(each for each in scored if each.score >= max(self._least_in_company, _LEAST_SIMILARITY))
+        likely.sort(key=lambda each: -each.score)
         if not likely or is_known(word):
             return ()
         return tuple(likely[:_MOST_READINGS])
@@ -192,13 +190,10 @@ class _Remembered(dict[str, _T]):
         self._make = make
 
     def __missing__(self, word: str) -> _T:
+        if len(self) >= _MOST_REMEMBERED:
+            self.clear()
         self[word] = made = self._make(word)
         return made
-
-    def trim(self) -> None:
-        """Forget everything when it has become too much."""
-        if len(self) > _MOST_REMEMBERED:
-            self.clear()
 
 
 def _clearest(matches: Iterable[Match]) -> Iterator[Match]:
@@ -239,8 +234,9 @@ _ELEMENTS = re.compile("^hyp(?:o|er)(calc|glyc|kal|magnes|natr)")
 _SUFFIXES = re.compile("(emi|uri|oma|iti|osi|ectom|otom|ostom)(?:a|as|c|s|y|ies)?$")
 _ALIKE = str.maketrans("eiouykqz", "aaaaaccs")
 _LEAST_LETTERS, _MOST_LETTERS = 4, 40
+_LEAST_SIMILARITY = 0.5  # whatever is asked for
 _LEAST_ALONE = 5
-_MOST_READINGS = 4
+_MOST_READINGS = 8
 _CONFUSED, _FIRST = 0.75, 1.5
 _MARGIN = 0.55  # of an edit
 _MOST_REMEMBERED = 500_000

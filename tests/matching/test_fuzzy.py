@@ -10,6 +10,7 @@ from rapidfuzz.process import cdist
 
 from clinidistill.errors import OptionError
 from clinidistill.matching import Automaton, Matcher, Misspellings, NameRules, Term, Words, least_score
+from clinidistill.matching import fuzzy as module
 from clinidistill.matching.fuzzy import LEAST_SCORE, SimilarWords, similarity
 from clinidistill.matching.known_words import is_known, known_words, near_known
 from clinidistill.teachers import load_teacher
@@ -132,6 +133,19 @@ def test_several_processes_find_the_same_misspelled_names():
 def test_a_least_score_outside_its_range_is_refused(fuzzy):
     with pytest.raises(OptionError, match="between 0 and 1"):
         least_score(fuzzy)
+
+
+def test_a_least_score_near_nothing_does_not_let_everything_through():
+    misspellings = Misspellings(Automaton([Term("hyperuricemia", "1"), Term("metformin", "2")]), 0.01)
+    assert found(misspellings, "hypouricemia, fotmermin, metforimn") == [("metforimn", "2")]
+
+
+def test_what_is_remembered_of_words_is_bounded(monkeypatch):
+    monkeypatch.setattr(module, "_MOST_REMEMBERED", 3)
+    misspellings = Misspellings(Automaton([Term("metformin", "1"), Term("severe gout", "2")]))
+    text = "metforimn, mefformin or sevre gout in clinic, then metforimin"
+    assert [code for _, code in found(misspellings, text)] == ["1", "1", "2", "1"]
+    assert len(misspellings._corrections) <= 3
 
 
 def test_the_option_of_the_same_name_reads_true_false_and_numbers():

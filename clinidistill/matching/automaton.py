@@ -74,29 +74,42 @@ class Automaton:
         for index, (word, _) in (corrections or {}).items():
             texts[index] = word
         keys, anchors = self.compiled.keys, self.compiled.anchors
-        after, before, guarded = self.compiled.after, self.compiled.before, self.compiled.guarded
         places: list[tuple[int, int, int]] = []
         for index in compress(count(), map(anchors.__contains__, texts)):
-            word = texts[index]
-            shapes = anchors[word]
-            if word in guarded:
-                shapes += after.get(f"{word} {texts[index + 1]}", ()) + before.get(f"{texts[index - 1]} {word}", ())
+            alone, after, before = anchors[texts[index]]
+            if alone >= 0:
+                places.append((index, index + 1, alone))
+            shapes = after.get(texts[index + 1], ()) if after else ()
+            if before:
+                shapes += before.get(texts[index - 1], ())
             for back, size in shapes:
                 if back <= index:
-                    key = keys.get(word if size == 1 else " ".join(texts[index - back : index - back + size]))
+                    key = keys.get(" ".join(texts[index - back : index - back + size]))
                     if key is not None:
                         places.append((index - back, index - back + size, key))
+        if corrections is not None:
+            places = [place for place in places if not corrections.keys().isdisjoint(range(*place[:2]))]
+        if not places:
+            return []
         places.sort()
         found: list[Match] = []
-        for first, stop, key in places:
-            score = 1.0
+        first, flags, codes, code_of = (
+            self.compiled.first,
+            self.compiled.flags,
+            self.compiled.codes,
+            self.compiled.code,
+        )
+        for (begin, stop, key), (start, end) in zip(places, words.places(places), strict=True):
+            entry = first[key]
+            if stop - begin == 1 and not flags[entry] & ~AMBIGUOUS and words.is_mapped_one_to_one:  # as most are
+                found.append(_new_match(Match, (start, end, codes[code_of[entry]], entry, 1.0)))
+            elif (match := self._settled(words, key, (start, end), stop - begin)) is not None:
+                found.append(match)
+            else:
+                continue
             if corrections is not None:
-                score = min((corrections[at][1] for at in corrections.keys() & range(first, stop)), default=1.0)
-                if score == 1:
-                    continue
-            match = self._settled(words, key, words.place(first, stop), stop - first)
-            if match is not None:
-                found.append(match if score == 1 else match._replace(score=score))
+                score = min(corrections[at][1] for at in corrections.keys() & range(begin, stop))
+                found[-1] = found[-1]._replace(score=score)
         return found
 
     def term(self, entry: int) -> Term:
@@ -183,6 +196,7 @@ def _fit(name: str, text: str, start: int, end: int, close: bool) -> tuple[int, 
     return start, end
 
 
+_new_match = tuple.__new__  # a NamedTuple's own takes twice the time
 _APART = re.compile(r"[^\w\s'\-]|_|--")
 _PARAGRAPH = re.compile(r"\n[^\S\n]*(?:\n|-)")
 _INNER = re.compile(r"[^\W_](?:.*[^\W_])?", re.DOTALL)

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from array import array
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from clinidistill.matching.anchors import Anchor, anchored, pack_anchors, unpack_anchors
 from clinidistill.matching.normalize import normalize
+from clinidistill.matching.tables import packed_numbers, packed_words, unpacked_numbers, unpacked_words
 from clinidistill.matching.words import word_key
 
-__all__ = ["AMBIGUOUS", "MATCH_CASE", "SYMBOLS", "Compiled", "Shape", "Term", "compile_terms"]
+__all__ = ["AMBIGUOUS", "MATCH_CASE", "SYMBOLS", "Compiled", "Term", "compile_terms"]
 
 AMBIGUOUS, MATCH_CASE, SYMBOLS = 1, 2, 4
-
-Shape = tuple[int, int]
-"""How many words of a name stand before its anchor, and how many words it has."""
-
-_Shaped = dict[str, tuple[Shape, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +47,7 @@ class Compiled:
 
     Attributes:
         keys: words of a name, with one space between → number of the key.
-        anchors: the rarest word of each key → the shapes of the keys it anchors, but not those of `after` and `before`.
-        guarded: anchors that are common or have many shapes, so that the word beside them is looked at first.
-        after: a guarded anchor and the word after it → the shapes of the keys that hold both.
-        before: the word before a guarded anchor that ends its key, and the anchor → the shapes of such keys.
+        anchors: the rarest word of each key → where it leads.
         others: the words of keys that anchor none.
         first: number of each key's first entry, and of all entries.
         code: for each entry its code's place in `codes`.
@@ -66,10 +58,7 @@ class Compiled:
     """
 
     keys: dict[str, int]
-    anchors: _Shaped
-    guarded: frozenset[str]
-    after: _Shaped
-    before: _Shaped
+    anchors: dict[str, Anchor]
     others: frozenset[str]
     first: array[int]
     code: array[int]
@@ -87,23 +76,15 @@ class Compiled:
 
     def pack(self) -> bytes:
         """Everything as bytes: a line of JSON with the sizes, then the tables."""
-        number: dict[tuple[Shape, ...], int] = {}
         parts = {
-            "keys": _packed(self.keys),
-            "guarded": _packed(sorted(self.guarded)),
-            "others": _packed(sorted(self.others)),
+            "keys": packed_words(self.keys),
+            "others": packed_words(sorted(self.others)),
             "codes": json.dumps(self.codes).encode(),
             "rules": json.dumps(self.rules).encode(),
             "texts": self.texts,
-            **{name: _little(getattr(self, name)) for name in _ARRAYS},
+            **{name: packed_numbers(getattr(self, name)) for name in _ARRAYS},
+            **pack_anchors(self.anchors),
         }
-        for name in _SHAPED:
-            table: _Shaped = getattr(self, name)
-            parts[name] = _packed(table)
-            parts[f"{name}_shapes"] = _little(
-                array("I", (number.setdefault(each, len(number)) for each in table.values()))
-            )
-        parts["shapes"] = json.dumps(list(number)).encode()
         header = {"meta": self.meta, "sizes": {name: len(part) for name, part in parts.items()}}
         return b"\n".join([json.dumps(header).encode(), b"".join(parts.values())])
 
@@ -117,6 +98,7 @@ class Compiled:
         """Inverse of :meth:`pack`.
 
         Raises:
+            KeyError: if a table is missing.
             ValueError: if the bytes are no such tables, or tables that do not fit together.
         """
         start = data.index(b"\n") + 1
@@ -125,23 +107,14 @@ class Compiled:
         for name, size in header["sizes"].items():
             parts[name] = data[start : start + size]
             start += size
-        if start != len(data) or parts.keys() != _PARTS:
-            raise ValueError("parts are missing or cut short")
-        keys = _unpacked(parts["keys"])
-        shapes = [tuple((int(back), int(size)) for back, size in each) for each in json.loads(parts["shapes"])]
-
-        def shaped(name: str) -> _Shaped:
-            numbers = _from_little("I", parts[f"{name}_shapes"])
-            return dict(zip(_unpacked(parts[name]), map(shapes.__getitem__, numbers), strict=True))
-
-        arrays = {name: _from_little(kind, parts[name]) for name, kind in _ARRAYS.items()}
+        if start != len(data):
+            raise ValueError("it is cut short, or too long")
+        keys = unpacked_words(parts["keys"])
+        arrays = {name: unpacked_numbers(kind, parts[name]) for name, kind in _ARRAYS.items()}
         compiled = cls(
             dict(zip(keys, range(len(keys)), strict=True)),
-            shaped("anchors"),
-            frozenset(_unpacked(parts["guarded"])),
-            shaped("after"),
-            shaped("before"),
-            frozenset(_unpacked(parts["others"])),
+            unpack_anchors(parts, len(keys)),
+            frozenset(unpacked_words(parts["others"])),
             **arrays,
             codes=[str(code) for code in json.loads(parts["codes"])],
             rules=[str(rule) for rule in json.loads(parts["rules"])],
@@ -209,93 +182,11 @@ def compile_terms(terms: Iterable[Term], meta: Mapping[str, Any] | None = None) 
             first.append(len(code))
             seen.clear()
     del texts, order
-    anchoring = _anchored(keys)
+    anchoring = anchored(keys)
     return Compiled(
         keys, *anchoring, first, code, flags, rule, text_at, bytes(sorted_texts), [*codes], [*rules], dict(meta or {})
     )
 
 
-def _anchored(keys: Collection[str]) -> tuple[_Shaped, frozenset[str], _Shaped, _Shaped, frozenset[str]]:
-    """Anchors, guarded ones, after, before, and the words left over; see :class:`Compiled`.
-
-    A key is anchored in its rarest word, so that a text's common words lead nowhere.
-    """
-    uses = Counter(word for key in keys for word in key.split(" "))
-    cost = {word: count + 1_000_000_000 * _commonness(word) for word, count in uses.items()}
-
-    def places() -> Iterator[tuple[list[str], int]]:
-        for key in keys:
-            words = key.split(" ")
-            costs = [*map(cost.__getitem__, words)]
-            yield words, costs.index(min(costs))
-
-    plain: defaultdict[str, set[Shape]] = defaultdict(set)
-    for words, back in places():
-        plain[words[back]].add((back, len(words)))
-    guarded = frozenset(word for word, shapes in plain.items() if len(shapes) > _MANY or _commonness(word))
-    after: defaultdict[str, set[Shape]] = defaultdict(set)
-    before: defaultdict[str, set[Shape]] = defaultdict(set)
-    for words, back in places():
-        if len(words) > 1 and words[back] in guarded:
-            ends = back + 1 == len(words)
-            pair = f"{words[back - 1]} {words[back]}" if ends else f"{words[back]} {words[back + 1]}"
-            (before if ends else after)[pair].add((back, len(words)))
-    for word in guarded:
-        plain[word] = {shape for shape in plain[word] if shape[1] == 1}
-    made: dict[tuple[Shape, ...], tuple[Shape, ...]] = {}
-    anchors, following, preceding = (
-        {word: made.setdefault(shapes, shapes) for word, shapes in ((w, tuple(sorted(s))) for w, s in each.items())}
-        for each in (plain, after, before)
-    )
-    return anchors, guarded, following, preceding, frozenset(uses.keys() - anchors.keys())
-
-
-def _commonness(word: str) -> int:
-    """How often notes have a word, roughly; only where a search begins depends on it."""
-    return 3 if word in _MOST_COMMON else 2 if len(word) < _SHORT or word.isdigit() else int(word in _COMMON)
-
-
-def _packed(words: Iterable[str]) -> bytes:
-    return "\n".join(words).encode("utf-8", "surrogatepass")
-
-
-def _unpacked(data: bytes) -> list[str]:
-    return data.decode("utf-8", "surrogatepass").split("\n") if data else []
-
-
-def _little(values: array[int]) -> bytes:
-    if sys.byteorder == "big":
-        values = array(values.typecode, values)
-        values.byteswap()
-    return values.tobytes()
-
-
-def _from_little(kind: str, data: bytes) -> array[int]:
-    values: array[int] = array(kind)
-    values.frombytes(data)
-    if sys.byteorder == "big":
-        values.byteswap()
-    return values
-
-
 _SYMBOL = re.compile(r"[^\w\s'\-]|_")
-_SHORT = 3
 _ARRAYS = {"first": "I", "code": "I", "flags": "B", "rule": "B", "text_at": "Q"}
-_PARTS = {
-    *("keys", "guarded", "others", "shapes", "codes", "rules", "texts", *_ARRAYS),
-    *("anchors", "anchors_shapes", "after", "after_shapes", "before", "before_shapes"),
-}
-_MANY = 3
-_SHAPED = ("anchors", "after", "before")
-_MOST_COMMON_WORDS = """
-a an and as at be by for from had has he her his in is it no not of on or she that the this to was we were with
-"""
-_MOST_COMMON = frozenset(_MOST_COMMON_WORDS.split())
-_COMMON_WORDS = """
-about after all and any are back because been before both but can could day days did disease due during each first
-for found from had has have her his history into its left less level levels low high more most new normal not now old
-one only other our out over pain past patient patients per presented right same second secondary she showed since some
-such test than that the their them then there these they this three through time treatment two type under until was
-well were when where which while who will with within without year years you your
-"""
-_COMMON = frozenset(_COMMON_WORDS.split())

@@ -11,8 +11,8 @@ from typing import Literal, get_args
 from clinidistill.errors import OptionError
 from clinidistill.matching.abbreviations import WrittenOut, definitions, short_forms
 from clinidistill.matching.automaton import Automaton, Match
-from clinidistill.matching.stop_lists import stop_list
-from clinidistill.matching.words import Words, word_key
+from clinidistill.matching.compiled import AMBIGUOUS
+from clinidistill.matching.words import Words
 
 __all__ = ["Evidence", "EvidenceKind", "Weighed"]
 
@@ -57,45 +57,54 @@ class Evidence:
         weighed = Weighed(found)
         if self.definitions and ("(" in text or "[" in text):
             _apply_definitions(automaton, text, weighed)
-        ambiguous = [match for match in weighed.kept if automaton.is_ambiguous(match) and match not in weighed.reasons]
-        if ambiguous:
-            self._apply_evidence(automaton, text, ambiguous, weighed)
+        flags = automaton.compiled.flags
+        if any(flags[match[3]] & AMBIGUOUS for match in weighed.kept):
+            self._apply_evidence(automaton, text, weighed)
         return weighed
 
-    def _apply_evidence(self, automaton: Automaton, text: str, ambiguous: list[Match], weighed: Weighed) -> None:
-        doubtful = set(ambiguous)
-        sure = sorted((match for match in weighed.kept if match not in doubtful), key=itemgetter(0))
+    def _apply_evidence(self, automaton: Automaton, text: str, weighed: Weighed) -> None:
+        flags, settled = automaton.compiled.flags, weighed.reasons.keys()
+        ambiguous: list[Match] = []
+        kept: list[Match] = []
+        for match in weighed.kept:
+            doubtful = flags[match.entry] & AMBIGUOUS and not (settled and match in settled)
+            (ambiguous if doubtful else kept).append(match)
+        sure = sorted(kept, key=itemgetter(0))
         for match in ambiguous:
-            reason = next((kind for kind in self.evidence if self._speaks(kind, automaton, text, match, sure)), None)
-            weighed.reasons[match] = (
-                f"ambiguous, but there is evidence: {reason}" if reason else "ambiguous, no evidence"
-            )
-            if reason is None:
+            kind = self._evidence_for(match, automaton.compiled.text(match.entry), text, sure)
+            if kind is None:
                 weighed.dropped.append(match)
-        dropped = set(weighed.dropped)
-        weighed.kept = [match for match in weighed.kept if match not in dropped]
+                weighed.reasons[match] = "ambiguous, no evidence"
+            else:
+                kept.append(match)
+                weighed.reasons[match] = f"ambiguous, but there is evidence: {kind}"
+        weighed.kept = kept
 
-    def _speaks(self, kind: EvidenceKind, automaton: Automaton, text: str, match: Match, sure: list[Match]) -> bool:
+    def _evidence_for(self, match: Match, name: str, text: str, sure: list[Match]) -> EvidenceKind | None:
+        """What speaks for a match of an ambiguous name; None if nothing does."""
         start, end = match[:2]
-        mention, name = text[start:end], automaton.term(match.entry).text
+        mention = text[start:end]
         if mention != name and (end - start <= _SHORT or name[1:] != name[1:].lower()):
-            return False  # "as" is not As, nor "this" the plural of THI
-        if kind in ("capitals", "concept") and word_key(name) in stop_list("analytes"):
-            return False  # by whatever name it was measured
-        if kind == "capitals":
-            if not mention.isupper() or end - start < _SHORT:
-                return False
-            line = text[text.rfind("\n", 0, start) + 1 : start] + text[end:].partition("\n")[0]
-            return sum(map(str.islower, line)) > sum(map(str.isupper, line))
-        if kind == "dose":
-            return bool(_DOSE_AFTER.match(text, end) or _DOSE_BEFORE.search(text[max(0, start - _NEAR) : start]))
-        if kind == "concept":
-            return any(other.code == match.code for other in sure)
-        at = bisect_left(sure, start, key=itemgetter(0))
-        return any(
-            _IN_LIST.fullmatch(text, min(end, other.end), max(start, other.start))
-            for other in sure[max(0, at - 2) : at + 2]
-        )
+            return None  # "as" is not As, nor "this" the plural of THI
+        return next((kind for kind in self.evidence if _speaks(kind, match, mention, text, sure)), None)
+
+
+def _speaks(kind: EvidenceKind, match: Match, mention: str, text: str, sure: list[Match]) -> bool:
+    start, end = match[:2]
+    if kind == "capitals":
+        if not mention.isupper() or end - start < _SHORT:
+            return False
+        line = text[text.rfind("\n", 0, start) + 1 : start] + text[end:].partition("\n")[0]
+        return sum(map(str.islower, line)) > sum(map(str.isupper, line))
+    if kind == "dose":
+        return bool(_DOSE_AFTER.match(text, end) or _DOSE_BEFORE.search(text[max(0, start - _NEAR) : start]))
+    if kind == "concept":
+        return any(other.code == match.code for other in sure)
+    at = bisect_left(sure, start, key=itemgetter(0))
+    return any(
+        _IN_LIST.fullmatch(text, min(end, other.end), max(start, other.start))
+        for other in sure[max(0, at - 2) : at + 2]
+    )
 
 
 def _apply_definitions(automaton: Automaton, text: str, weighed: Weighed) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator
 
 from clinidistill.matching.normalize import FOLDINGS, Normalized, normalize
 
@@ -26,12 +27,11 @@ class Words:
     (['naive', 't', 'cells'], (6, 13))
     """
 
-    __slots__ = ("_cursor", "_joined", "_map", "folded", "text", "words")
+    __slots__ = ("_joined", "_map", "folded", "text", "words")
 
     def __init__(self, text: str):
         self.text = text
         self._map: Normalized | None = None
-        self._cursor = 0, 0  # a word's index, and where it stands
         folded = text
         try:
             joined = text.encode("ascii").translate(_ASCII).decode("ascii")
@@ -53,23 +53,33 @@ class Words:
         self._joined = f" {joined} "
         self.words = joined.split()
 
-    def place(self, first: int, stop: int) -> tuple[int, int]:
-        """Half-open offsets into `folded` of words `first` to `stop`, the latter left out.
+    def places(self, runs: Iterable[tuple[int, int, object]]) -> Iterator[tuple[int, int]]:
+        """Half-open offsets into `folded` of runs of words.
 
-        Meant to be asked from left to right: it goes on from the last place, which is cheaper than to find all.
+        Args:
+            runs: first word and the word after the last, in order of the first; what else is in the tuple is ignored.
         """
-        word = self.words[first]
-        index, start = self._cursor
-        if first < index:
-            index = start = 0
-        for _ in range(self.words[index:first].count(word)):
-            start = self._joined.index(f" {word} ", start) + 1
-        start = self._joined.index(f" {word} ", start)
-        self._cursor = first, start
-        end = start + len(word)
-        for word in self.words[first + 1 : stop]:
-            end = self._joined.index(word, end + 1) - 1 + len(word)
-        return start, end
+        words, joined = self.words, self._joined
+        index = start = 0
+        for first, stop, _ in runs:
+            word = words[first]
+            for _ in range(words[index:first].count(word)):
+                start = joined.index(f" {word} ", start) + 1
+            start = joined.index(f" {word} ", start)
+            index = first
+            end = start + len(word)
+            for word in words[first + 1 : stop]:
+                end = joined.index(word, end + 1) - 1 + len(word)
+            yield start, end
+
+    def place(self, first: int, stop: int) -> tuple[int, int]:
+        """Half-open offsets into `folded` of words `first` to `stop`, the latter left out."""
+        return next(self.places([(first, stop, None)]))
+
+    @property
+    def is_mapped_one_to_one(self) -> bool:
+        """Whether offsets into `folded` are offsets into `text`."""
+        return self._map is None
 
     def original(self, start: int, end: int) -> tuple[int, int] | None:
         """Offsets into `text` for offsets into `folded`; None if they would cut a character of `text`."""

@@ -12,7 +12,8 @@ from clinidistill.errors import OptionError
 from clinidistill.matching.abbreviations import WrittenOut, definitions, short_forms
 from clinidistill.matching.automaton import Automaton, Match
 from clinidistill.matching.compiled import AMBIGUOUS
-from clinidistill.matching.words import Words
+from clinidistill.matching.stop_lists import stop_list
+from clinidistill.matching.words import Words, word_key
 
 __all__ = ["Evidence", "EvidenceKind", "Weighed"]
 
@@ -86,7 +87,12 @@ class Evidence:
         mention = text[start:end]
         if mention != name and (end - start <= _SHORT or name[1:] != name[1:].lower()):
             return None  # "as" is not As, nor "this" the plural of THI
-        return next((kind for kind in self.evidence if _speaks(kind, match, mention, text, sure)), None)
+        for kind in self.evidence:
+            if _speaks(kind, match, mention, text, sure):
+                if kind in ("capitals", "concept") and word_key(name) in stop_list("analytes"):
+                    continue  # it was measured, by whatever name
+                return kind
+        return None
 
 
 def _speaks(kind: EvidenceKind, match: Match, mention: str, text: str, sure: list[Match]) -> bool:

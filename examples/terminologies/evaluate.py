@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import clinidistill as cd
-from clinidistill.matching import word_key
+from clinidistill.matching import NameRules, word_key
 from clinidistill.settings import Settings
 from clinidistill.terminologies import Concept, Terminology
 from clinidistill.types import Scores
@@ -38,7 +38,7 @@ CORPORA: dict[str, dict[str, dict[str, Any]]] = {
 # Which terminologies look for a label, and as what teacher's options.
 TEACHERS: dict[str, dict[str, list[tuple[str, dict[str, Any]]]]] = {
     "MACCROBAT": {
-        "medication": [("substances", {})],
+        "medication": [("medications", {})],
         "disease": [("diseases", {})],
         "symptom": [("symptoms", {})],
     },
@@ -101,7 +101,7 @@ def corpus(path: str, labels: Mapping[str, str], format: str = "pubtator", **opt
 
 
 def terminologies() -> dict[str, list[Concept]]:
-    """Concepts of substances, of diseases and of symptoms.
+    """Concepts of medications, of substances, of diseases and of symptoms.
 
     What the Disease Ontology names is a disease; what else the terminologies of symptoms name is a symptom, and none.
     """
@@ -116,8 +116,14 @@ def terminologies() -> dict[str, list[Concept]]:
     diseases = [*doid, *without(mesh(["C", "F03"], exclude_trees=["C23.888"]) | others, names(symptoms))]
     drugbank = DATA / "drugbank_vocabulary/data/drug_names_terminology/drugbank vocabulary.csv"
     chemicals = mesh(["D01", "D02", "D03", "D04", "D09", "D10"])  # no proteins, no chemical actions
-    substances = list(cd.load_terminology("drugbank", path=drugbank) | chemicals)
-    return {"substances": substances, "diseases": diseases, "symptoms": symptoms}
+    drugs = cd.load_terminology("drugbank", path=drugbank)
+    classes = mesh(["D04", "D27.505.954"])  # steroids; therapeutic uses
+    return {
+        "medications": list(drugs | classes),
+        "substances": list(drugs | chemicals),
+        "diseases": diseases,
+        "symptoms": symptoms,
+    }
 
 
 def mesh(trees: Sequence[str], **options: Any) -> Terminology:
@@ -125,13 +131,14 @@ def mesh(trees: Sequence[str], **options: Any) -> Terminology:
 
 
 def names(concepts: Iterable[Concept]) -> set[str]:
-    return {word_key(term) for concept in concepts for term in concept.terms}
+    """All their names, in every writing that the rules make of them."""
+    return {word_key(term.text) for term in NameRules().terms(concepts)}
 
 
 def without(concepts: Iterable[Concept], taken: set[str]) -> Iterator[Concept]:
-    """The concepts without these names, but for those that have no other."""
+    """The concepts without the names that can be written like one of these."""
     for concept in concepts:
-        if left := [term for term in concept.terms if word_key(term) not in taken]:
+        if left := [term for term in concept.terms if taken.isdisjoint(names([Concept(concept.code, term)]))]:
             yield replace(concept, name=left[0], synonyms=tuple(left[1:]))
 
 

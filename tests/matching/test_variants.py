@@ -1,7 +1,9 @@
 import pytest
 
 from clinidistill.matching import stop_list
+from clinidistill.matching.names import NameRules
 from clinidistill.matching.variants import plurals, spellings, unqualified
+from clinidistill.terminologies import Concept
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,28 @@ def test_stop_lists_hold_terms_in_singular_and_plural_and_no_comments(name):
     assert len(terms) > 100
     assert not any("#" in term or not term for term in terms)
     assert {"symptom", "symptoms"} <= stop_list("everyday")
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "text"),
+    [
+        ("word_order", "Carcinoma, hepatocellular", "hepatocellular carcinoma"),
+        ("word_order", "breast carcinoma", "carcinoma of the breast"),
+        ("synonyms", "Pituitary neoplasms", "pituitary tumor"),
+        ("joined", "non-small cell carcinoma", "nonsmall cell carcinoma"),
+        ("adjectives", "ischemia", "ischaemic"),
+        ("unqualified", "Pneumonia, unspecified organism", "pneumonia"),
+    ],
+)
+def test_each_rule_makes_its_variants_and_can_be_switched_off(rule, name, text):
+    concept = Concept("1", name)
+    assert text in {term.text.lower() for term in NameRules().terms([concept])}
+    assert text not in {term.text.lower() for term in NameRules(**{rule: False}).terms([concept])}
+
+
+def test_systematic_names_have_no_variants():
+    assert len(list(NameRules().terms([Concept("1", "2-(4-isobutylphenyl)propionic acid")]))) == 1
+
+
+def test_the_plural_of_an_abbreviation_is_no_word():
+    assert [term.match_case for term in NameRules().terms([Concept("1", "PAS")])] == [False, True]

@@ -11,7 +11,7 @@ from clinidistill.matching.known_words import known_words_version
 from clinidistill.matching.matcher import Matcher
 from clinidistill.matching.names import Dropped, NameRules
 from clinidistill.matching.normalize import Normalized, normalize
-from clinidistill.matching.parallel import find_in_parallel
+from clinidistill.matching.parallel import find_all, find_in_parallel
 from clinidistill.matching.stop_lists import StopList, folded, stop_list
 from clinidistill.matching.words import Words, word_key
 
@@ -33,6 +33,7 @@ __all__ = [
     "automaton_of",
     "cached_automaton",
     "cached_meta",
+    "find_all",
     "find_in_parallel",
     "folded",
     "inputs_of",

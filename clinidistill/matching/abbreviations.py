@@ -157,6 +157,22 @@ class WrittenOut:
         pieces.append(text[at:])
         self.text = "".join(pieces)
 
+    def surroundings(self) -> Iterator[tuple[int, int]]:
+        """Half-open offsets into the written text of the whole words around what was changed, none twice."""
+        start = end = -1
+        for begin, done, _, _ in self._edits:
+            left = self.text.rfind(" ", 0, max(0, begin - _REACH)) + 1
+            right = self.text.find(" ", done + _REACH)
+            right = len(self.text) if right < 0 else right
+            if left <= end:
+                end = right
+            else:
+                if start >= 0:
+                    yield start, end
+                start, end = left, right
+        if start >= 0:
+            yield start, end
+
     def original(self, start: int, end: int) -> tuple[int, int] | None:
         """Offsets into the text as it was; None where nothing was changed, or a long form is cut off at its end."""
         first = bisect_right(self._starts, start) - 1
@@ -177,4 +193,5 @@ _SENTENCE = re.compile(r"[.!?;:]\s+(?=[A-Z(])|\n\s*\n|[()\[\]]")
 _WORD = re.compile(r"[^\W_]+")
 _WORD_AND_SPACE = re.compile(r"\S+\s*")
 _WIDEST = 200
+_REACH = 60  # characters of a name before or after its abbreviated part
 _LONGEST_SHORT = 10

@@ -22,11 +22,17 @@ EvidenceKind = Literal["capitals", "dose", "list", "concept"]
 
 @dataclass(slots=True)
 class Weighed:
-    """Matches that are meant, those that are not, and why; matches that nothing speaks against have no reason."""
+    """Which matches are meant, and which are not.
+
+    Attributes:
+        kept: those that are.
+        reasons: why, of those that more than their name speaks for.
+        dropped: those that are not, each with the reason.
+    """
 
     kept: list[Match]
-    dropped: list[Match] = field(default_factory=list)
     reasons: dict[Match, str] = field(default_factory=dict)
+    dropped: list[tuple[Match, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,7 @@ class Evidence:
         for match in ambiguous:
             kind = self._evidence_for(match, automaton.compiled.text(match.entry), text, sure)
             if kind is None:
-                weighed.dropped.append(match)
-                weighed.reasons[match] = "ambiguous, no evidence"
+                weighed.dropped.append((match, "ambiguous, no evidence"))
             else:
                 kept.append(match)
                 weighed.reasons[match] = f"ambiguous, but there is evidence: {kind}"
@@ -131,8 +136,7 @@ def _apply_definitions(automaton: Automaton, text: str, weighed: Weighed) -> Non
     kept: list[Match] = []
     for match in weighed.kept:
         if match[:2] in places:
-            weighed.dropped.append(match)
-            weighed.reasons[match] = "an abbreviation that the note defines otherwise"
+            weighed.dropped.append((match, "an abbreviation that the note defines otherwise"))
         else:
             kept.append(match)
     made: dict[Match, str] = {}
@@ -144,11 +148,12 @@ def _apply_definitions(automaton: Automaton, text: str, weighed: Weighed) -> Non
     parts = [each for each in defined if all(word in automaton for word in Words(text[each.start : each.end]).words)]
     if parts:
         written = WrittenOut(text, parts)
-        for match in automaton.candidates(Words(written.text)):
-            place = written.original(*match[:2])
-            if place is not None and place not in places and not automaton.is_ambiguous(match):
-                reason = "abbreviated in part, as the note defines it"
-                made.setdefault(match._replace(start=place[0], end=place[1]), reason)
+        for start, end in written.surroundings():
+            for match in automaton.candidates(Words(written.text[start:end])):
+                place = written.original(start + match.start, start + match.end)
+                if place is not None and place not in places and not automaton.is_ambiguous(match):
+                    reason = "abbreviated in part, as the note defines it"
+                    made.setdefault(match._replace(start=place[0], end=place[1]), reason)
     weighed.kept = [*kept, *made]
     weighed.reasons.update(made)
 

@@ -44,16 +44,21 @@ class Matcher:
         """What became of each name in `text`, by place: of the matches, and of what evidence or overlaps took away."""
         weighed = self._weighed(text)
         chosen = self._chosen(weighed.kept)
-        explained = []
-        for match in {*weighed.kept, *weighed.dropped}:
-            term = self.automaton.term(match.entry)
-            reason = weighed.reasons.get(match, f"misspelled, score {match.score:.2f}" if match.score < 1 else "a name")
+        explained = [
+            self._explained(match, kept=False, reason=reason) for match, reason in dict(weighed.dropped).items()
+        ]
+        for match in dict.fromkeys(weighed.kept):
             kept = match in chosen
-            if not kept and match in weighed.kept:
+            reason = weighed.reasons.get(match, f"misspelled, score {match.score:.2f}" if match.score < 1 else "a name")
+            if not kept:
                 winner = next(each for each in chosen if each.start < match.end and match.start < each.end)
                 reason = f"overlaps a longer or better match at {winner.start}-{winner.end}"
-            explained.append(Explanation(match.start, match.end, match.code, term.text, term.rule, kept, reason))
+            explained.append(self._explained(match, kept=kept, reason=reason))
         return sorted(explained, key=lambda each: (each.start, each.end, not each.kept, each.code))
+
+    def _explained(self, match: Match, *, kept: bool, reason: str) -> Explanation:
+        term = self.automaton.term(match.entry)
+        return Explanation(match.start, match.end, match.code, term.text, term.rule, kept, reason)
 
     def _weighed(self, text: str) -> Weighed:
         words = Words(text)

@@ -1,4 +1,4 @@
-"""Matching in several processes."""
+"""Matching in many notes, in one process or several."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ from clinidistill.matching.automaton import Match
 from clinidistill.matching.matcher import Matcher
 from clinidistill.types import Document
 
-__all__ = ["find_in_parallel"]
+__all__ = ["find_all", "find_in_parallel"]
 
 Outcome = tuple[list[Match] | str, float]
+
+
+def find_all(matcher: Matcher, documents: Iterable[Document]) -> Iterator[tuple[Document, list[Match] | str, float]]:
+    """Each document in turn, with its matches, or what their search died of, and the seconds it took."""
+    for document in documents:
+        yield document, *_find_one(matcher, document.text)
 
 
 def find_in_parallel(
     matcher: Matcher, documents: Iterable[Document], workers: int
 ) -> Iterator[tuple[Document, list[Match] | str, float]]:
-    """Each document in turn, with its matches, or what their search died of, and the seconds it took.
+    """As :func:`find_all`, in several processes.
 
     Documents are read a few batches ahead. On Linux the processes are forked and share the automaton's memory;
     elsewhere each has a copy, and a script that starts them needs its ``if __name__ == "__main__":``.
@@ -65,15 +71,16 @@ def _start(matcher: Matcher) -> None:
 
 def _find(texts: list[str]) -> list[Outcome]:
     (matcher,) = _MATCHERS
-    outcomes: list[Outcome] = []
-    for text in texts:
-        started = time.perf_counter()
-        try:
-            found: list[Match] | str = matcher.find(text)
-        except Exception as error:  # one document must not end a run over thousands
-            found = describe(error)
-        outcomes.append((found, time.perf_counter() - started))
-    return outcomes
+    return [_find_one(matcher, text) for text in texts]
+
+
+def _find_one(matcher: Matcher, text: str) -> Outcome:
+    started = time.perf_counter()
+    try:
+        found: list[Match] | str = matcher.find(text)
+    except Exception as error:  # one document must not end a run over thousands
+        found = describe(error)
+    return found, time.perf_counter() - started
 
 
 _BATCH = 128  # documents; small ones cost more in the handing over than in the search

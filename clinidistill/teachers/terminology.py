@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
@@ -24,6 +24,7 @@ from clinidistill.matching import (
     Words,
     automaton_of,
     cached_meta,
+    find_all,
     find_in_parallel,
     inputs_of,
     known_words_version,
@@ -203,21 +204,22 @@ class TerminologyTeacher(Teacher):
         return names, Automaton(Term(name.text, str(number)) for number, name in enumerate(names))
 
     def _spans(self, matches: Iterable[Match]) -> Iterator[Span]:
+        label, name = self._label, self.name
         for start, end, code, _, score in matches:
-            yield Span(start, end, self._label, score, self.name, code)
+            yield Span(start, end, label, score, name, code)
 
     def annotate(self, documents: Iterable[Document]) -> Iterator[Annotation]:
         """As every teacher; but a terminology that cannot be read is an error at once, not one for each document."""
-        self.matcher  # noqa: B018
-        return super().annotate(documents) if self._workers == 1 else self._annotate_in_parallel(documents)
+        find = find_all if self._workers == 1 else partial(find_in_parallel, workers=self._workers)
+        return self._annotations(find(self.matcher, documents))
 
-    def _annotate_in_parallel(self, documents: Iterable[Document]) -> Iterator[Annotation]:
+    def _annotations(self, found: Iterable[tuple[Document, list[Match] | str, float]]) -> Iterator[Annotation]:
         name, labels = self.name, self.labels
-        for document, found, seconds in find_in_parallel(self.matcher, documents, self._workers):
-            if isinstance(found, str):
-                yield Annotation(document.id, name, covers=labels, error=found, seconds=seconds)
+        for document, matches, seconds in found:
+            if isinstance(matches, str):
+                yield Annotation(document.id, name, covers=labels, error=matches, seconds=seconds)
             else:
-                yield Annotation(document.id, name, tuple(self._spans(found)), labels, seconds=seconds)
+                yield Annotation(document.id, name, tuple(self._spans(matches)), labels, seconds=seconds)
 
 
 _BUILDING = threading.Lock()

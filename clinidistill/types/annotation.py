@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from clinidistill.errors import SpanError
@@ -40,7 +41,7 @@ class Annotation:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "spans", tuple(sorted(self.spans)))
+        object.__setattr__(self, "spans", tuple(sorted(self.spans, key=_BY_PLACE)))
         if isinstance(self.covers, str):
             raise SpanError(f"annotation of {self.document_id!r}: covers must be a set of labels, not one string")
         if self.covers is not None:
@@ -54,3 +55,6 @@ class Annotation:
     def knows(self, label: str) -> bool:
         """Whether the teacher has a vote on `label` here: it did not fail, and it looked for the label."""
         return self.error is None and (self.covers is None or label in self.covers)
+
+
+_BY_PLACE = attrgetter("start", "end", "label", "fragments")  # as spans compare, but faster

@@ -103,7 +103,8 @@ def corpus(path: str, labels: Mapping[str, str], format: str = "pubtator", **opt
 def terminologies() -> dict[str, list[Concept]]:
     """Concepts of medications, of substances, of diseases and of symptoms.
 
-    What the Disease Ontology names is a disease; what else the terminologies of symptoms name is a symptom, and none.
+    What ICD-10-CM and MeSH file under signs and symptoms is a symptom. What the Disease Ontology names besides is a disease;
+    what else the Symptom Ontology names is a symptom, and none.
     """
     doid = cd.load_terminology("table", path=DATA / "doid/DOreports/HumanDO.tsv")
     for subset in ("NCIthesaurus", "DO_rare_slim"):
@@ -111,9 +112,13 @@ def terminologies() -> dict[str, list[Concept]]:
     icd10cm = DATA / "icd10cm_2026/simple_icd_10_cm/data/icd10c-tabular-April-1-2026.xml"
     symp = cd.load_terminology("obo", path=DATA / "symp/src/ontology/symp.obo")
     chapter_18 = cd.load_terminology("icd10cm", path=icd10cm, prefixes=["R"])
-    symptoms = list(without(symp | chapter_18 | mesh(["C23.888"]), names(doid)))
+    filed = chapter_18 | mesh(["C23.888"])
+    symptoms = [*filed, *without(symp, names(doid))]
     others = cd.load_terminology("icd10cm", path=icd10cm, chapters=range(1, 18))
-    diseases = [*doid, *without(mesh(["C", "F03"], exclude_trees=["C23.888"]) | others, names(symptoms))]
+    diseases = [
+        *without(doid, names(filed)),
+        *without(mesh(["C", "F03"], exclude_trees=["C23.888"]) | others, names(symptoms)),
+    ]
     drugbank = DATA / "drugbank_vocabulary/data/drug_names_terminology/drugbank vocabulary.csv"
     chemicals = mesh(["D01", "D02", "D03", "D04", "D09", "D10"])  # no proteins, no chemical actions
     drugs = cd.load_terminology("drugbank", path=drugbank)

@@ -21,6 +21,7 @@ from clinidistill import __version__
 from clinidistill.cli.common import Format, Quiet, Rename, err, load, out, progress
 from clinidistill.cli.label import label, relabel
 from clinidistill.cli.parsing import component, read_notes, write_documents
+from clinidistill.cli.terms import explain, link
 from clinidistill.errors import ClinidistillError, ConfigError
 
 __all__ = ["app", "main"]
@@ -91,6 +92,8 @@ def demo(
 
 app.command()(label)
 app.command()(relabel)
+app.command()(link)
+app.command()(explain)
 
 
 @app.command()

@@ -1,4 +1,3 @@
-import io
 import json
 import subprocess
 import sys
@@ -6,30 +5,11 @@ import sys
 import pytest
 
 import clinidistill as cd
-from clinidistill.cli import main
 
 NOTES = [
     cd.Document("a", "She took metformin daily.", [cd.Span(9, 18, "drug")]),
     cd.Document("b", "He denied fever; took aspirin.", [cd.Span(22, 29, "drug"), cd.Span(10, 15, "finding")]),
 ]
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    """Run the command line in this process; returns (exit code, stdout, stderr)."""
-
-    def call(*args, stdin=""):
-        monkeypatch.setattr(sys, "argv", ["clinidistill", *map(str, args)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        code = 0
-        try:
-            main()
-        except SystemExit as done:
-            code = done.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
@@ -54,7 +34,7 @@ def student(tiny_base, tmp_path_factory):
 
 
 def test_every_command_explains_itself(cli):
-    for command in ("run", "demo", "label", "train", "evaluate", "predict", "plugins"):
+    for command in ("run", "demo", "label", "train", "evaluate", "predict", "plugins", "link", "explain"):
         code, out, _ = cli(command, "--help")
         assert code == 0
         assert "Usage: clinidistill" in out

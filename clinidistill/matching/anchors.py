@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from clinidistill.matching.tables import packed_numbers, packed_words, unpacked_numbers, unpacked_words
+from clinidistill.matching.tables import Buffer, packed_numbers, packed_words, unpacked_numbers, unpacked_words
 
 __all__ = ["Anchor", "Shape", "anchored", "pack_anchors", "unpack_anchors"]
 
@@ -87,13 +87,13 @@ def pack_anchors(anchors: Mapping[str, Anchor]) -> dict[str, bytes]:
     return parts
 
 
-def unpack_anchors(parts: Mapping[str, bytes], keys: int) -> dict[str, Anchor]:
+def unpack_anchors(parts: Mapping[str, Buffer], keys: int) -> dict[str, Anchor]:
     """Inverse of :func:`pack_anchors`.
 
     Raises:
         ValueError: if the tables do not fit together, or name other than the first `keys` names.
     """
-    shapes = [tuple((int(back), int(size)) for back, size in each) for each in json.loads(parts["shapes"])]
+    shapes = [tuple((int(back), int(size)) for back, size in each) for each in json.loads(bytes(parts["shapes"]))]
     words = unpacked_words(parts["anchors"])
     sides: list[list[Mapping[str, Shapes]]] = []
     for side in ("after", "before"):

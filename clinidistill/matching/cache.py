@@ -110,14 +110,13 @@ def _code() -> str:
 
 def _read(path: Path) -> Compiled | None:
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            magic, checksum = file.readline(_LONGEST_LINE), file.readline(_LONGEST_LINE)
+            tables = file.read()
     except OSError:
         return None
-    magic, _, rest = data.partition(b"\n")
-    checksum, _, tables = rest.partition(b"\n")
-    del data
     try:
-        if magic + b"\n" != _MAGIC or hashlib.sha256(tables).hexdigest().encode() != checksum:
+        if magic != _MAGIC or hashlib.sha256(tables).hexdigest().encode() != checksum.rstrip(b"\n"):
             raise ValueError("its checksum is wrong")
         return Compiled.unpack(tables)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:

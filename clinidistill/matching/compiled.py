@@ -12,7 +12,7 @@ from typing import Any
 
 from clinidistill.matching.anchors import Anchor, anchored, pack_anchors, unpack_anchors
 from clinidistill.matching.normalize import normalize
-from clinidistill.matching.tables import packed_numbers, packed_words, unpacked_numbers, unpacked_words
+from clinidistill.matching.tables import Buffer, packed_numbers, packed_words, unpacked_numbers, unpacked_words
 from clinidistill.matching.words import word_key
 
 __all__ = ["AMBIGUOUS", "MATCH_CASE", "SYMBOLS", "Compiled", "Term", "compile_terms"]
@@ -86,7 +86,7 @@ class Compiled:
             **pack_anchors(self.anchors),
         }
         header = {"meta": self.meta, "sizes": {name: len(part) for name, part in parts.items()}}
-        return b"\n".join([json.dumps(header).encode(), b"".join(parts.values())])
+        return b"".join([json.dumps(header).encode(), b"\n", *parts.values()])
 
     @staticmethod
     def unpack_meta(header: bytes) -> dict[str, Any]:
@@ -94,18 +94,20 @@ class Compiled:
         return dict(json.loads(header)["meta"])
 
     @classmethod
-    def unpack(cls, data: bytes) -> Compiled:
+    def unpack(cls, data: Buffer) -> Compiled:
         """Inverse of :meth:`pack`.
 
         Raises:
             KeyError: if a table is missing.
             ValueError: if the bytes are no such tables, or tables that do not fit together.
         """
-        start = data.index(b"\n") + 1
-        header = json.loads(data[: start - 1])
-        parts: dict[str, bytes] = {}
+        line, _, _ = bytes(data[:_LONGEST_HEADER]).partition(b"\n")
+        header = json.loads(line)
+        start = len(line) + 1
+        parts: dict[str, memoryview] = {}
+        view = memoryview(data)  # copies of all of it would be hundreds of megabytes for a million terms
         for name, size in header["sizes"].items():
-            parts[name] = data[start : start + size]
+            parts[name] = view[start : start + size]
             start += size
         if start != len(data):
             raise ValueError("it is cut short, or too long")
@@ -116,9 +118,9 @@ class Compiled:
             unpack_anchors(parts, len(keys)),
             frozenset(unpacked_words(parts["others"])),
             **arrays,
-            codes=[str(code) for code in json.loads(parts["codes"])],
-            rules=[str(rule) for rule in json.loads(parts["rules"])],
-            texts=parts["texts"],
+            codes=[str(code) for code in json.loads(bytes(parts["codes"]))],
+            rules=[str(rule) for rule in json.loads(bytes(parts["rules"]))],
+            texts=bytes(parts["texts"]),
             meta=dict(header["meta"]),
         )
         compiled._check()
@@ -190,3 +192,4 @@ def compile_terms(terms: Iterable[Term], meta: Mapping[str, Any] | None = None) 
 
 _SYMBOL = re.compile(r"[^\w\s'\-]|_")
 _ARRAYS = {"first": "I", "code": "I", "flags": "B", "rule": "B", "text_at": "Q"}
+_LONGEST_HEADER = 1 << 20

@@ -6,7 +6,9 @@ import sys
 from array import array
 from collections.abc import Iterable
 
-__all__ = ["packed_numbers", "packed_words", "unpacked_numbers", "unpacked_words"]
+__all__ = ["Buffer", "packed_numbers", "packed_words", "unpacked_numbers", "unpacked_words"]
+
+Buffer = bytes | memoryview
 
 
 def packed_words(words: Iterable[str]) -> bytes:
@@ -14,13 +16,14 @@ def packed_words(words: Iterable[str]) -> bytes:
     return "\n".join(words).encode("utf-8", "surrogatepass")
 
 
-def unpacked_words(data: bytes) -> list[str]:
+def unpacked_words(data: Buffer) -> list[str]:
     """Inverse of :func:`packed_words`.
 
     Raises:
         ValueError: if it is not UTF-8.
     """
-    return data.decode("utf-8", "surrogatepass").split("\n") if data else []
+    text = str(data, "utf-8", "surrogatepass")
+    return text.split("\n") if text else []
 
 
 def packed_numbers(values: array[int]) -> bytes:
@@ -31,7 +34,7 @@ def packed_numbers(values: array[int]) -> bytes:
     return values.tobytes()
 
 
-def unpacked_numbers(kind: str, data: bytes) -> array[int]:
+def unpacked_numbers(kind: str, data: Buffer) -> array[int]:
     """Inverse of :func:`packed_numbers`, for an array of type code `kind`.
 
     Raises:

@@ -123,9 +123,9 @@ class NameRules:
             ("synonyms", self.synonyms, synonyms),
             ("word_order", self.word_order, natural_order),
             ("joined", self.joined, joined),
-            ("adjectives", self.adjectives, adjectives),
             ("spellings", self.spellings, spellings),
             ("plurals", self.plurals, plurals),
+            ("adjectives", self.adjectives, adjectives),
             ("word_order", self.word_order, of_phrases),
         ):
             if switched_on:

@@ -107,8 +107,8 @@ def synonyms(term: str) -> Iterator[str]:
 def adjectives(term: str) -> Iterator[str]:
     """The adjective of a name of one word.
 
-    >>> [*adjectives("ischemia"), *adjectives("Psychosis"), *adjectives("hypertension"), *adjectives("epilepsy")]
-    ['ischemic', 'Psychotic', 'hypertensive', 'epileptic']
+    >>> [*adjectives("ischemia"), *adjectives("Psychosis"), *adjectives("hypertension"), *adjectives("dizziness")]
+    ['ischemic', 'Psychotic', 'hypertensive', 'dizzy']
     """
     if len(term) >= _SHORTEST_NOUN and term.isalpha():
         for noun, adjective in _ADJECTIVES:
@@ -210,6 +210,8 @@ _ADJECTIVES = (
         ("toxicity", "toxic"),
         ("insonism", "insonian"),
     ),
+    *(("argy", "argic"), ("taxia", "taxic"), ("yroidism", "yroid"), ("ulsion", "ulsive"), ("ression", "ressed")),
+    *(("iness", "y"), ("ness", ""), ("obesity", "obese")),
 )
 _EPONYM = re.compile(r"[A-Z][a-z]{2,}(?<!s) (?:disease|syndrome|lymphoma|sarcoma|palsy|disorder)$")
 _LONGEST = 60

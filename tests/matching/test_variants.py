@@ -57,6 +57,8 @@ def test_stop_lists_hold_terms_in_singular_and_plural_and_no_comments(name):
         ("synonyms", "Pituitary neoplasms", "pituitary tumor"),
         ("joined", "non-small cell carcinoma", "nonsmall cell carcinoma"),
         ("adjectives", "ischemia", "ischaemic"),
+        ("adjectives", "Dyskinesias", "dyskinetic"),
+        ("adjectives", "dizziness", "dizzy"),
         ("unqualified", "Pneumonia, unspecified organism", "pneumonia"),
     ],
 )

@@ -248,7 +248,8 @@ _TAGS = (
 _QUALIFIERS = re.compile(
     rf",\s+unspecified(?:\s+[a-z]+){{,3}}$|\s+of\s+unspecified\s+[a-z]+$|^(?:other\s+and\s+)?unspecified\s+(?=\w)"
     r"|(?-i:(?<=[a-z]))\s+[(\[](?-i:[A-Z]{2,})[)\]](?=[\s,]|$)"
-    rf"|,?\s+(?:unspecified|not otherwise specified|NOS|not elsewhere classified|NEC)$|\s+\((?:{_TAGS})\)$",
+    rf"|,?\s+(?:unspecified|not otherwise specified|NOS|not elsewhere classified|NEC)$|\s+\((?:{_TAGS})\)$"
+    r"|,\s+(?:drug|chemical|substance)-induced$",
     re.IGNORECASE,
 )
 # As in a dictionary: "haemo-" begins a word, "-aemia" ends one, "-sulph-" stands anywhere.

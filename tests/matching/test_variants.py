@@ -60,6 +60,7 @@ def test_stop_lists_hold_terms_in_singular_and_plural_and_no_comments(name):
         ("adjectives", "Dyskinesias", "dyskinetic"),
         ("adjectives", "dizziness", "dizzy"),
         ("unqualified", "Pneumonia, unspecified organism", "pneumonia"),
+        ("unqualified", "Akathisia, Drug-Induced", "akathisia"),
     ],
 )
 def test_each_rule_makes_its_variants_and_can_be_switched_off(rule, name, text):

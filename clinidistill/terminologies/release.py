@@ -70,7 +70,7 @@ class Release:
         if not found:
             raise DataError(
                 f"no {pattern} ({what}) in it; give the release's folder or its zip as it was downloaded",
-                path=self._root,
+                path=self.path,
             )
         if len(found) > 1:
             raise DataError(

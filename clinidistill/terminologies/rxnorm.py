@@ -123,8 +123,15 @@ class RxNorm(Terminology):
         ranks = {type_: rank for rank, type_ in enumerate(types or _ORDER)}
         sources = {source: 1000 * rank for rank, source in enumerate(self._sources or ("RXNORM",))}
         atoms: dict[str, list[tuple[int, str, str]]] = {}
-        for _, row in selected(RXNCONSO, self._release, file, filters):
+        for line, row in selected(RXNCONSO, self._release, file, filters):
             rxcui, source, type_, text = _NAME(row)
+            if not rxcui:
+                raise DataError(
+                    "the RXCUI is empty; is the file as it was published?",
+                    path=self._release.where(file),
+                    line=line,
+                    column=1,
+                )
             if text:
                 rank = sources.get(source, 1000) + ranks.get(type_, 400)
                 atoms.setdefault(rxcui, []).append((rank, type_, text))

@@ -236,6 +236,17 @@ def test_a_row_broken_in_the_middle_names_file_line_and_column(tmp_path):
         read(release(tmp_path, **{"RXNCONSO.RRF": latin}))
 
 
+def test_a_name_without_an_rxcui_is_an_error_where_it_stands(tmp_path):
+    with pytest.raises(DataError, match=r"RXNCONSO.RRF:2:1: the RXCUI is empty"):
+        read(release(tmp_path, **{"RXNCONSO.RRF": name(1, "IN", "x") + name("", "IN", "y")}))
+
+
+def test_a_file_of_another_kind_is_named_in_the_error(tmp_path):
+    (tmp_path / "guide.pdf").write_bytes(b"%PDF-1.7")
+    with pytest.raises(DataError, match=r"guide.pdf: no RXNCONSO.RRF"):
+        read(tmp_path / "guide.pdf")
+
+
 def test_a_path_to_its_names_tells_the_format(tmp_path):
     assert type(Terminology.of(release(tmp_path) / "rrf/RXNCONSO.RRF")) is RxNorm
     for name in ("RxNorm_full_11042024.zip", "RxNorm_full_prescribe_11042024.zip"):

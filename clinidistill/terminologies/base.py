@@ -227,6 +227,10 @@ class Terminology(Component, ABC):
             terminology = registry("terminologies").create(format_, **options)
             assert isinstance(terminology, Terminology)
             return terminology
+        if not isinstance(value, Iterable):
+            raise OptionError(
+                f"{type(value).__name__} is no terminology: give one, its file's path, or a list of terms"
+            )
         items = list(value)
         parts = [Terminology.of(item) for item in items if isinstance(item, (Terminology, Mapping, Path))]
         if parts and len(parts) == len(items):

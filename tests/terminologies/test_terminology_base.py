@@ -95,3 +95,9 @@ def test_what_is_not_made_of_files_has_its_content_hash_as_source_hash():
 def test_a_missing_file_has_no_source_hash(tmp_path, file):
     with pytest.raises(DataError, match="no such file"):
         Obo(tmp_path / file).source_hash  # noqa: B018
+
+
+@pytest.mark.parametrize("value", [None, 7])
+def test_what_is_no_terminology_is_an_option_error(value):
+    with pytest.raises(OptionError, match=f"{type(value).__name__} is no terminology"):
+        Terminology.of(value)

@@ -86,7 +86,7 @@ def cached_meta(inputs: Any) -> dict[str, Any]:
             magic, checksum, header = (file.readline(_LONGEST_LINE) for _ in range(3))
     except OSError:
         return {}
-    if magic != _MAGIC or len(checksum) != _CHECKSUM + 1:
+    if magic != _MAGIC or checksum.split()[1:] != [_sha256(header)]:
         return {}
     with suppress(ValueError, TypeError, KeyError):
         return Compiled.unpack_meta(header)
@@ -116,7 +116,7 @@ def _read(path: Path) -> Compiled | None:
     except OSError:
         return None
     try:
-        if magic != _MAGIC or hashlib.sha256(tables).hexdigest().encode() != checksum.rstrip(b"\n"):
+        if magic != _MAGIC or checksum.split()[:1] != [_sha256(tables)]:
             raise ValueError("its checksum is wrong")
         return Compiled.unpack(tables)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
@@ -134,7 +134,8 @@ def _write(path: Path, compiled: Compiled) -> None:
         return
     try:
         with open(handle, "wb") as file:
-            file.write(_MAGIC + hashlib.sha256(tables).hexdigest().encode() + b"\n")
+            header = tables[: tables.index(b"\n") + 1]  # with a checksum of its own: it is read alone, too
+            file.write(_MAGIC + _sha256(tables) + b" " + _sha256(header) + b"\n")
             file.write(tables)
         os.replace(aside, path)
     except OSError as error:
@@ -143,7 +144,10 @@ def _write(path: Path, compiled: Compiled) -> None:
             os.unlink(aside)
 
 
-_MAGIC = b"clinidistill automaton 1\n"
-_CHECKSUM = 64
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
+
+
+_MAGIC = b"clinidistill automaton 2\n"
 _LONGEST_LINE = 1 << 20
 _WORTH_KEEPING = 5_000  # entries

@@ -64,7 +64,7 @@ def flipped(data):
         lambda data: b"",
         lambda data: data[: len(data) // 2],
         flipped,
-        lambda data: data.replace(b"automaton 1", b"automaton 0"),
+        lambda data: data.replace(b"automaton 2", b"automaton 0"),
         lambda data: b"\x80\x04K\x01." + data,
         lambda data: data.split(b"\n")[0],
     ],
@@ -91,6 +91,13 @@ def test_tables_with_a_right_checksum_that_do_not_fit_together_are_refused(folde
     kept.write_bytes(magic + b"\n" + module.hashlib.sha256(forged).hexdigest().encode() + b"\n" + forged)
     with pytest.raises(AssertionError, match="again"):
         make(never)
+
+
+def test_what_is_remembered_is_not_taken_from_a_changed_header(folder):
+    make()
+    (kept,) = folder.iterdir()
+    kept.write_bytes(kept.read_bytes().replace(b'"abc"', b'"abd"', 1))
+    assert cached_meta("inputs") == {}
 
 
 def test_where_the_folder_cannot_be_written_nothing_is_kept(tmp_path, monkeypatch, caplog):

@@ -197,7 +197,7 @@ def _fit(name: str, text: str, start: int, end: int, close: bool) -> tuple[int, 
 
 
 _new_match = tuple.__new__  # a NamedTuple's own takes twice the time
-_APART = re.compile(r"[^\w\s'\-]|_|--")
+_APART = re.compile(r"[^\w\s'`\-]|_|--")
 _PARAGRAPH = re.compile(r"\n[^\S\n]*(?:\n|-)")
 _INNER = re.compile(r"[^\W_](?:.*[^\W_])?", re.DOTALL)
 _MEANINGFUL = re.compile(r"[^\s\w.,:;'\"()\[\]{}\-]")  # CD4+ is not CD4

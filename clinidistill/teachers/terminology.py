@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
-from clinidistill.errors import OptionError
+from clinidistill.errors import ClinidistillError, OptionError
 from clinidistill.matching import (
     Automaton,
     Dropped,
@@ -210,10 +210,25 @@ class TerminologyTeacher(Teacher):
 
     def annotate(self, documents: Iterable[Document]) -> Iterator[Annotation]:
         """As every teacher; but a terminology that cannot be read is an error at once, not one for each document."""
-        find = find_all if self._workers == 1 else partial(find_in_parallel, workers=self._workers)
-        return self._annotations(find(self.matcher, documents))
+        return self._annotations(self._find(documents))
 
-    def _annotations(self, found: Iterable[tuple[Document, list[Match] | str, float]]) -> Iterator[Annotation]:
+    def predict(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """As every teacher, in several processes if there are `workers`; a terminology that cannot be read is an error.
+
+        Raises:
+            DataError: if the terminology cannot be read, or no name of it is left to look for.
+            ClinidistillError: if it fails on a document.
+        """
+        for document, matches, _ in self._find(documents):
+            if isinstance(matches, str):
+                raise ClinidistillError(f"teacher {self.name!r} failed on document {document.id!r}: {matches}")
+            yield document.with_spans(self._spans(matches), self.labels)
+
+    def _find(self, documents: Iterable[Document]) -> Iterator[_Found]:
+        find = find_all if self._workers == 1 else partial(find_in_parallel, workers=self._workers)
+        return find(self.matcher, documents)
+
+    def _annotations(self, found: Iterable[_Found]) -> Iterator[Annotation]:
         name, labels = self.name, self.labels
         for document, matches, seconds in found:
             if isinstance(matches, str):
@@ -223,3 +238,4 @@ class TerminologyTeacher(Teacher):
 
 
 _BUILDING = threading.Lock()
+_Found = tuple[Document, list[Match] | str, float]

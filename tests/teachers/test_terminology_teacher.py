@@ -113,6 +113,21 @@ def test_a_file_that_cannot_be_read_is_one_error_and_not_one_for_each_document(t
     teacher = load_teacher("terminology", path=tmp_path / "none.csv", label="x")
     with pytest.raises(DataError, match="no such file"):
         teacher.annotate([Document("n", "text")])
+    with pytest.raises(DataError, match="no such file"):
+        next(teacher.predict([Document("n", "text")]))
+
+
+@pytest.mark.parametrize("fuzzy", [False, True])
+def test_several_processes_predict_the_same_in_the_same_order(fuzzy):
+    notes = [Document(str(number), f"{number} days of metforimn and fever") for number in range(300)]
+    predicted = list(teach(["metformin", "fever"], fuzzy=fuzzy, workers=2).predict(notes))
+    assert predicted == list(teach(["metformin", "fever"], fuzzy=fuzzy).predict(notes))
+    assert [len(document.spans) for document in predicted] == [1 + fuzzy] * 300
+
+
+@pytest.mark.parametrize("mark", "'`´’ ")
+def test_any_kind_of_apostrophe_will_do(mark):
+    assert mentions(teach(["Crohn's disease"]), f"Known Crohn{mark}s disease.") == [f"Crohn{mark}s disease"]
 
 
 def test_a_terminology_without_usable_names_is_an_error():

@@ -7,6 +7,7 @@ prints two tables in Markdown. Corpora and terminologies are read from the data 
 docs/data.md).
 """
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -49,6 +50,10 @@ TEACHERS: dict[str, dict[str, list[tuple[str, dict[str, Any]]]]] = {
     },
     "NCBI": {"disease": [("diseases", {})]},
 }
+COMPOUND = re.compile(
+    r"(\w+) and (\w+)"
+    r"|(?:very |sudden onset of )?(?:severe|mild|moderate|high|persistent|progressive|sudden|low grade) (.+)"
+)
 VARIANTS = ("plurals", "spellings", "unqualified", "synonyms", "word_order", "joined", "adjectives")
 EVIDENCE = ("capitals", "dose", "list", "concept")
 STOP_LISTS = ("everyday", "analytes", "general")
@@ -103,8 +108,9 @@ def corpus(path: str, labels: Mapping[str, str], format: str = "pubtator", **opt
 def terminologies() -> dict[str, list[Concept]]:
     """Concepts of medications, of substances, of diseases and of symptoms.
 
-    What ICD-10-CM and MeSH file under signs and symptoms is a symptom. What the Disease Ontology names besides is a disease;
-    what else the Symptom Ontology names is a symptom, and none.
+    What ICD-10-CM and MeSH file under signs and symptoms is a symptom. What the Disease Ontology names besides is a
+    disease; what else the Symptom Ontology names is a symptom, and none. How bad a symptom is, "severe headache", is
+    not part of it.
     """
     doid = cd.load_terminology("table", path=DATA / "doid/DOreports/HumanDO.tsv")
     for subset in ("NCIthesaurus", "DO_rare_slim"):
@@ -113,7 +119,7 @@ def terminologies() -> dict[str, list[Concept]]:
     symp = cd.load_terminology("obo", path=DATA / "symp/src/ontology/symp.obo")
     chapter_18 = cd.load_terminology("icd10cm", path=icd10cm, prefixes=["R"])
     filed = chapter_18 | mesh(["C23.888"])
-    symptoms = [*filed, *without(symp, names(doid))]
+    symptoms = [*single([*filed, *without(symp, names(doid))])]
     others = cd.load_terminology("icd10cm", path=icd10cm, chapters=range(1, 18))
     diseases = [
         *without(doid, names(filed)),
@@ -144,6 +150,19 @@ def without(concepts: Iterable[Concept], taken: set[str]) -> Iterator[Concept]:
     """The concepts without the names that can be written like one of these."""
     for concept in concepts:
         if left := [term for term in concept.terms if taken.isdisjoint(names([Concept(concept.code, term)]))]:
+            yield replace(concept, name=left[0], synonyms=tuple(left[1:]))
+
+
+def single(concepts: Sequence[Concept]) -> Iterator[Concept]:
+    """The concepts without the names that join two others ("nausea and vomiting") or add how bad one is."""
+    known = names(concepts)
+    for concept in concepts:
+        if left := [
+            term
+            for term in concept.terms
+            if (parts := COMPOUND.fullmatch(word_key(term))) is None
+            or not known.issuperset(filter(None, parts.groups()))
+        ]:
             yield replace(concept, name=left[0], synonyms=tuple(left[1:]))
 
 

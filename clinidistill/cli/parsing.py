@@ -62,6 +62,8 @@ def read_notes(files: Sequence[Path], stdin: TextIO) -> Iterator[Document]:
         try:
             with file.open(encoding="utf-8", newline="") as stream:
                 yield Document(file.stem, stream.read())
+        except FileNotFoundError:
+            raise DataError("there is no such file; check the path", path=file) from None
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"cannot be read as UTF-8 text ({type(error).__name__})", path=file) from None
     if not files:

@@ -35,6 +35,10 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, file)
     except FileNotFoundError:
         raise DataError("no such file; check the path, or download the terminology first", path=path) from None
+    except PermissionError:
+        raise DataError("may not be read; ask its owner for permission (chmod +r)", path=path) from None
+    except IsADirectoryError:
+        raise DataError("a folder; give the path of the file in it", path=path) from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot be read ({type(error).__name__}); is it whole?", path=path) from error
 

@@ -159,6 +159,8 @@ class Release:
                 yield archive
         except FileNotFoundError:
             raise DataError("no such file; check the path, or download the release first", path=self.path) from None
+        except PermissionError:
+            raise DataError("may not be read; ask its owner for permission (chmod +r)", path=self.path) from None
         except (OSError, zipfile.BadZipFile) as error:
             raise _not_whole(self.path, error) from error
 

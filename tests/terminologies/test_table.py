@@ -93,3 +93,15 @@ def test_real_vocabularies_are_read_without_options(file, concepts, first):
     read = list(load_terminology("table", path=path))
     assert len(read) == len({concept.code for concept in read}) == concepts
     assert (read[0].code, read[0].name) == first
+
+
+def test_a_folder_or_a_file_that_may_not_be_read_is_said_to_be_so(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match="a folder; give the path of the file"):
+        list(load_terminology("table", path=tmp_path))
+
+    def refuse(path, *_):
+        raise PermissionError
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(DataError, match=r"drugs.csv: may not be read; .*chmod"):
+        list(load_terminology("table", path=tmp_path / "drugs.csv"))

@@ -182,6 +182,8 @@ _SAME: tuple[tuple[tuple[str, str], ...], ...] = (
     ),
     (("renal", "kidney"), ("hepatic", "liver"), ("cardiac", "heart"), ("pulmonary", "lung"), ("gastric", "stomach")),
     (("kidney", "renal"), ("liver", "hepatic"), ("heart", "cardiac"), ("lung", "pulmonary"), ("stomach", "gastric")),
+    (("difficulty in", "difficulty"), ("difficulties in", "difficulty"), ("difficulty with", "difficulty")),
+    (("difficulty in", "trouble"), ("difficulty", "trouble"), ("inability to", "unable to")),
 )
 _SYNONYMS = tuple(
     (re.compile(rf"\b(?:{'|'.join(these)})\b{'' if 'neoplasm' in these else '(?= [a-z])'}", re.IGNORECASE), these)

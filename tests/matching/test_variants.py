@@ -60,6 +60,8 @@ def test_stop_lists_hold_terms_in_singular_and_plural_and_no_comments(name):
         ("adjectives", "Dyskinesias", "dyskinetic"),
         ("adjectives", "dizziness", "dizzy"),
         ("unqualified", "Pneumonia, unspecified organism", "pneumonia"),
+        ("synonyms", "Difficulty in walking", "difficulty walking"),
+        ("synonyms", "Difficulty in walking", "trouble walking"),
         ("unqualified", "Akathisia, Drug-Induced", "akathisia"),
     ],
 )

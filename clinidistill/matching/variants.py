@@ -118,15 +118,17 @@ def adjectives(term: str) -> Iterator[str]:
 
 
 def spellings(term: str) -> Iterator[str]:
-    """American spelling for British and the reverse, an eponym with 's for one without and the reverse.
+    """American spelling for British and the reverse; an eponym with 's, with s, and without.
 
     >>> [*spellings("Oedema of the tumour"), *spellings("hypoglycemia"), *spellings("Crohn's disease")]
-    ['Edema of the tumor', 'hypoglycaemia', 'Crohn disease']
+    ['Edema of the tumor', 'hypoglycaemia', 'Crohn disease', 'Crohns disease']
     """
-    if "'s " in term:
-        yield term.replace("'s ", " ")
+    if _POSSESSIVE.search(term):
+        yield _POSSESSIVE.sub(" ", term)
+        yield _POSSESSIVE.sub("s ", term)
     elif _EPONYM.match(term):
         yield term.replace(" ", "'s ", 1)
+        yield term.replace(" ", "s ", 1)
     lower = term.lower()
     for pattern, table in _SPELLINGS:
         if any(map(lower.__contains__, table)) and pattern.search(term):  # the first is quick, the second exact
@@ -215,6 +217,7 @@ _ADJECTIVES = (
     *(("argy", "argic"), ("taxia", "taxic"), ("yroidism", "yroid"), ("ulsion", "ulsive"), ("ression", "ressed")),
     *(("iness", "y"), ("ness", ""), ("obesity", "obese")),
 )
+_POSSESSIVE = re.compile(r"['’]s ")
 _EPONYM = re.compile(r"[A-Z][a-z]{2,}(?<!s) (?:disease|syndrome|lymphoma|sarcoma|palsy|disorder)$")
 _LONGEST = 60
 _SYSTEMATIC = re.compile(r"\d[\-,(']|[\-,)]\d|[()\[\]{}].*[()\[\]{}].*[()\[\]{}]")

@@ -113,6 +113,8 @@ class TerminologyTeacher(Teacher):
             raise OptionError("a terminology teacher takes exactly one of terminology= and path=")
         if any(isinstance(each, str) for each in (stop_terms, stop_lists, evidence)):
             raise OptionError("stop_terms, stop_lists and evidence are lists of strings, not one string")
+        if min_length < 0:
+            raise OptionError(f"min_length={min_length}: a length is not negative")
         if workers < 1:
             raise OptionError(f"workers={workers}: at least one process has to search")
         for each in stop_lists:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect
 from collections.abc import Iterable, Mapping
-from itertools import compress, count, pairwise
+from itertools import compress, pairwise
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -73,10 +73,11 @@ class Automaton:
         texts = [*words.words, ""]  # a key never holds the empty word at the end
         for index, (word, _) in (corrections or {}).items():
             texts[index] = word
-        keys, anchors = self.compiled.keys, self.compiled.anchors
+        keys = self.compiled.keys
         places: list[tuple[int, int, int]] = []
-        for index in compress(count(), map(anchors.__contains__, texts)):
-            alone, after, before = anchors[texts[index]]
+        met = [*map(self.compiled.anchors.get, texts)]
+        for index, anchor in compress(enumerate(met), met):
+            alone, after, before = anchor  # type: ignore[misc]
             if alone >= 0:
                 places.append((index, index + 1, alone))
             shapes = after.get(texts[index + 1], ()) if after else ()

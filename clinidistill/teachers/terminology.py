@@ -39,10 +39,10 @@ __all__ = ["TerminologyTeacher"]
 
 
 class TerminologyTeacher(Teacher):
-    """Marks the names of a terminology's concepts, with their codes: whole words, and the longest of those that overlap.
+    """Marks the names of a terminology's concepts, with their codes: whole words, of those that overlap the longest.
 
-    Case, accents, typography, hyphens and white space do not count (see :func:`~clinidistill.matching.normalize`). A few
-    rules, each an option, make it better than a plain dictionary. A name that means several concepts gets the
+    Case, accents, typography, hyphens and white space do not count (see :func:`~clinidistill.matching.normalize`). A
+    few rules, each an option, make it better than a plain dictionary. A name that means several concepts gets the
     code of the first; a concept's own names go before the variants that rules make.
 
     Args:

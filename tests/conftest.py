@@ -1,8 +1,10 @@
 """Shared by all tests: no model hub is asked, and hypothesis is quick and the same each time."""
 
+import io
 import os
 import signal
 import string
+import sys
 
 import pytest
 from hypothesis import settings
@@ -58,3 +60,22 @@ def tiny_base(tmp_path_factory):
     BertModel(config).save_pretrained(folder)
     BertTokenizerFast(tokenizer_object=tokenizer, model_max_length=64).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    """Run the command line in this process; returns (exit code, stdout, stderr)."""
+    from clinidistill.cli import main
+
+    def call(*args, stdin=""):
+        monkeypatch.setattr(sys, "argv", ["clinidistill", *map(str, args)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        code = 0
+        try:
+            main()
+        except SystemExit as done:
+            code = done.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

@@ -181,6 +181,8 @@ def link(
 def _linked(
     document: Document, linker: Linker, looked_up: Callable[[Span], bool], min_score: float, most: int
 ) -> Document:
+    if not isinstance(document, Document):
+        raise OptionError(f"link takes documents with spans, not {type(document).__name__}: have them marked first")
     if not any(map(looked_up, document.spans)):
         return document
     text = document.text

@@ -175,3 +175,8 @@ def test_a_name_itself_comes_first_and_scores_one_whatever_the_order_of_its_word
     assert all(0 < score <= 1 + 1e-5 for _, score in found)
     shared = {at for at, name in enumerate(names) if {*map(stem, name.split())} & {*map(stem, asked.split())}}
     assert {at for at, _ in found} == shared
+
+
+def test_what_is_no_document_is_told_so():
+    with pytest.raises(OptionError, match="documents with spans, not str"):
+        next(cd.link(["text"], ["fever"]))

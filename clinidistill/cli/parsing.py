@@ -28,10 +28,12 @@ def component(words: str) -> tuple[str, dict[str, str]]:
     ('terminology', {'path': 'my drugs.csv', 'label': 'medication'})
     """
     try:
-        name, *pairs = shlex.split(words)
+        parts = shlex.split(words)
     except ValueError as error:
         raise ConfigError(f"{words!r} should read 'NAME option=value …' ({error})") from None
-    return name, mapping(pairs)
+    if not parts:
+        raise ConfigError(f"{words!r} should read 'NAME option=value …'; there is no name")
+    return parts[0], mapping(parts[1:])
 
 
 def mapping(pairs: Iterable[str]) -> dict[str, str]:

@@ -51,3 +51,9 @@ def test_a_teacher_that_cannot_explain_itself_is_told_so(cli):
     code, _, err = cli("explain", "-t", "openai model=gpt-4o-mini", stdin="text")
     assert code == 1
     assert "cannot explain itself" in err
+
+
+def test_an_empty_terminology_is_told_so_in_words_of_ours(cli):
+    code, _, err = cli("link", "-T", "", stdin="{}")
+    assert code == 1
+    assert "there is no name" in err

@@ -13,7 +13,7 @@ from clinidistill.matching.compiled import AMBIGUOUS, MATCH_CASE, SYMBOLS, Compi
 from clinidistill.matching.normalize import normalize
 from clinidistill.matching.words import Words
 
-__all__ = ["Automaton", "Match", "Term", "longest"]
+__all__ = ["Automaton", "Match", "Term", "chosen", "longest"]
 
 
 class Match(NamedTuple):
@@ -59,8 +59,7 @@ class Automaton:
 
     def find(self, text: str, *, nested: bool = False) -> list[Match]:
         """The matches in `text` by place: of overlapping ones the longest, or all of them where `nested`."""
-        found = self.candidates(Words(text))
-        return sorted(found, key=itemgetter(0, 1)) if nested else longest(found)
+        return chosen(self.candidates(Words(text)), nested=nested)
 
     def candidates(self, words: Words, corrections: Mapping[int, tuple[str, float]] | None = None) -> list[Match]:
         """Every match in a text, whatever it overlaps, in no particular order.
@@ -153,6 +152,11 @@ class Automaton:
                 continue
             return Match(*offsets, compiled.codes[compiled.code[entry]], entry)
         return None
+
+
+def chosen(matches: Iterable[Match], *, nested: bool) -> list[Match]:
+    """The matches by place: all of them where `nested`, else the :func:`longest`."""
+    return sorted(matches, key=itemgetter(0, 1)) if nested else longest(matches)
 
 
 def longest(matches: Iterable[Match]) -> list[Match]:

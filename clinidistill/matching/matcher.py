@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
-
-from clinidistill.matching.automaton import Automaton, Match, longest
+from clinidistill.matching.automaton import Automaton, Match, chosen
 from clinidistill.matching.evidence import Evidence, Weighed
 from clinidistill.matching.explanation import Explanation
 from clinidistill.matching.fuzzy import Misspellings
@@ -38,20 +36,20 @@ class Matcher:
 
     def find(self, text: str) -> list[Match]:
         """The matches in `text` by place."""
-        return self._chosen(self._weighed(text).kept)
+        return chosen(self._weighed(text).kept, nested=self._nested)
 
     def explain(self, text: str) -> list[Explanation]:
         """What became of each name in `text`, by place: of the matches, and of what evidence or overlaps took away."""
         weighed = self._weighed(text)
-        chosen = self._chosen(weighed.kept)
+        spans = chosen(weighed.kept, nested=self._nested)
         explained = [
             self._explained(match, kept=False, reason=reason) for match, reason in dict(weighed.dropped).items()
         ]
         for match in dict.fromkeys(weighed.kept):
-            kept = match in chosen
+            kept = match in spans
             reason = weighed.reasons.get(match, f"misspelled, score {match.score:.2f}" if match.score < 1 else "a name")
             if not kept:
-                winner = next(each for each in chosen if each.start < match.end and match.start < each.end)
+                winner = next(each for each in spans if each.start < match.end and match.start < each.end)
                 reason = f"overlaps a longer or better match at {winner.start}-{winner.end}"
             explained.append(self._explained(match, kept=kept, reason=reason))
         return sorted(explained, key=lambda each: (each.start, each.end, not each.kept, each.code))
@@ -67,6 +65,3 @@ class Matcher:
         if self._misspellings is not None:
             weighed.kept = [*weighed.kept, *self._misspellings.find(words)]
         return weighed
-
-    def _chosen(self, found: list[Match]) -> list[Match]:
-        return sorted(found, key=itemgetter(0, 1)) if self._nested else longest(found)

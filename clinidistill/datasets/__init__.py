@@ -17,7 +17,7 @@ def load_dataset(name: str, /, **options: Any) -> Dataset:
     """The dataset format or corpus called `name`.
 
     Args:
-        name: ``"jsonl"``, ``"brat"``, ``"pubtator"``, ``"conll"``, or a plugin's.
+        name: ``"jsonl"``, ``"brat"``, ``"pubtator"``, ``"conll"``, ``"label-studio"``, ``"doccano"``, or a plugin's.
         options: as that dataset takes them; most take ``path``, ``labels`` and ``on_error``.
 
     Raises:

@@ -1,0 +1,237 @@
+"""Label Studio: a JSON list of tasks, with a model's predictions or people's annotations."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from clinidistill.datasets.atomic import replacing_file
+from clinidistill.datasets.files import Block, FileDataset, OnError, decode, each_once, encode, quoted, read_lines
+from clinidistill.datasets.travelling import contiguous, json_line, packed, unpacked
+from clinidistill.errors import DataError, SpanError
+from clinidistill.types import Document, Span
+
+__all__ = ["LabelStudio", "labelling_config"]
+
+_KEYS = frozenset({"id", "text", "covers", "meta"})
+_WHITE = re.compile(r"[ \t\r\n]*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Task(Block):
+    """One task of a file, read as JSON."""
+
+    data: Any = None
+
+
+class LabelStudio(FileDataset):
+    """Label Studio's JSON: tasks with ``data``, ``annotations`` (by people) and ``predictions`` (by models).
+
+    Reading takes a person's annotation before any prediction: the one marked as ground truth, else the one updated
+    last; cancelled ones (skipped tasks) never. A task with no annotation but cancelled ones, and one with neither
+    annotation nor prediction, is unlabelled: it covers no label. Without annotations the spans of all predictions are
+    read, with ``model_version`` as their source. Results of other types than ``labels`` are passed over, and so are
+    regions without a label.
+
+    Writing makes one prediction a source, so that Label Studio shows them as pre-annotations. The document's id, its
+    ``covers`` and ``meta`` travel in ``data``, which Label Studio hands back untouched.
+
+    Offsets count code points, and ``\\r\\n`` as two, in Label Studio (since 1.4) as in ours.
+
+    Args:
+        path: a file, a folder, or a glob; exported as JSON, not JSON-MIN.
+        labels: see :class:`FileDataset`.
+        on_error: see :class:`FileDataset`.
+        text_field: the key in ``data`` that holds the text, what the labelling configuration calls ``$text``.
+
+    The format: https://labelstud.io/guide/task_format and https://labelstud.io/guide/predictions
+    """
+
+    suffixes = (".json", ".json.gz")
+
+    def __init__(
+        self,
+        path: str | Path,
+        labels: Mapping[str, str] | None = None,
+        on_error: OnError = "raise",
+        text_field: str = "text",
+    ):
+        super().__init__(path, labels, on_error)
+        self.text_field = text_field
+
+    def blocks(self) -> Iterator[Block]:
+        for name, path in self.files().items():
+            for number, (line, data) in enumerate(_tasks(path), 1):
+                yield _Task(path, name, number, ((line, b""),), data)
+
+    def parse(self, block: Block) -> Document:
+        assert isinstance(block, _Task)
+        try:
+            return self.select(self._document(block.data))
+        except (DataError, SpanError) as error:
+            raise DataError(f"task {block.number}: {error}") from None
+        except OverflowError:
+            raise DataError(f"task {block.number}: a score must lie in [0, 1]") from None
+
+    def _document(self, task: dict[str, Any]) -> Document:
+        data = _checked(task.get("data"), dict, "'data' (export as JSON, not JSON-MIN)")
+        text = _checked(
+            data.get(self.text_field), str, f"'data' needs {self.text_field!r} (see the option text_field);"
+        )
+        key = data.get("id", task.get("id"))
+        if isinstance(key, bool) or not isinstance(key, (str, int)):
+            raise DataError("a task needs an 'id', a string or an integer")
+        bare = unpacked(str(key), text, data, _KEYS | {self.text_field})
+        annotations = _objects(task, "annotations")
+        if judged := [each for each in annotations if each.get("was_cancelled") is not True]:
+            return bare.with_spans(dict.fromkeys(_spans(_final(judged), text, None)), bare.covers)
+        predictions = _objects(task, "predictions")
+        if annotations or not predictions:
+            return bare.with_spans((), ())  # nobody looked for anything
+        spans = [span for each in predictions for span in _spans(each, text, each.get("model_version"))]
+        return bare.with_spans(spans, bare.covers)
+
+    @classmethod
+    def write(cls, documents: Iterable[Document], path: str | Path) -> int:
+        """Write tasks with predictions, streaming; the file appears whole or not at all. Returns how many.
+
+        Codes have no place in the format and are left out.
+
+        Raises:
+            DataError: if a span is discontinuous, two documents have one id, a text is not UTF-8, ``meta`` is not
+                JSON, or the file cannot be written.
+        """
+        count = 0
+        with replacing_file(path) as file:
+            for document in each_once(documents):
+                task = encode(json_line(_task(document), document), document)
+                file.write((b",\n" if count else b"[\n") + task)
+                count += 1
+            file.write(b"\n]\n" if count else b"[]\n")
+        return count
+
+
+def labelling_config(labels: Iterable[str]) -> str:
+    """The labelling configuration (XML) of a Label Studio project for these labels; paste it in under Code.
+
+    White space is shown as it is, since clinical notes are laid out with it. Hotkeys are 1 to 9.
+
+    The tags: https://labelstud.io/tags/labels and https://labelstud.io/tags/text
+
+    >>> print(labelling_config(["medication", "symptom"]))
+    <View>
+      <Style>.htx-text { white-space: pre-wrap; }</Style>
+      <Labels name="label" toName="text">
+        <Label value="medication" hotkey="1"/>
+        <Label value="symptom" hotkey="2"/>
+      </Labels>
+      <Text name="text" value="$text"/>
+    </View>
+    """
+    rows = [
+        f"    <Label value={quoteattr(label)}" + (f' hotkey="{number}"/>' if number < 10 else "/>")
+        for number, label in enumerate(labels, 1)
+    ]
+    head = ["<View>", "  <Style>.htx-text { white-space: pre-wrap; }</Style>", '  <Labels name="label" toName="text">']
+    return "\n".join([*head, *rows, "  </Labels>", '  <Text name="text" value="$text"/>', "</View>"])
+
+
+def _tasks(path: Path) -> Iterator[tuple[int, Any]]:
+    """The tasks of a file with the lines they begin on; the text is in memory, and one task at a time."""
+    text, line, at = "".join(decode(raw, path, number) for number, raw in read_lines(path)), 1, 0
+    decoder = json.JSONDecoder()
+
+    def take(expected: str) -> str:
+        """The next character that is not white space; it must be an expected one."""
+        nonlocal at, line
+        begin, at = at, _WHITE.match(text, at).end()  # type: ignore[union-attr]  # it matches everywhere
+        line += text.count("\n", begin, at)
+        if at == len(text) or text[at] not in expected:
+            raise DataError(
+                f"want {' or '.join(expected)} here; Label Studio's JSON is a list of tasks, [{{…}}, …]",
+                path=path,
+                line=line,
+                column=at - text.rfind("\n", 0, at),
+            )
+        at += 1
+        return text[at - 1]
+
+    follows = take("[") and take("{]")
+    while follows == "{":
+        begin = at = at - 1
+        try:
+            data, at = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            raise DataError(f"no JSON: {error.msg}", path=path, line=error.lineno, column=error.colno) from None
+        except (ValueError, RecursionError):
+            raise DataError("a number too long or nesting too deep to read", path=path, line=line) from None
+        yield line, data
+        line += text.count("\n", begin, at)
+        follows = take(",]")
+        if follows == ",":
+            follows = take("{")
+
+
+def _final(annotations: list[dict[str, Any]]) -> dict[str, Any]:
+    """The annotation to go by: ground truth first, then the one updated last, then the last."""
+    return max(
+        reversed(annotations), key=lambda each: (each.get("ground_truth") is True, str(each.get("updated_at") or ""))
+    )
+
+
+def _spans(annotation: dict[str, Any], text: str, source: object) -> Iterator[Span]:
+    for item in _objects(annotation, "result"):
+        if item.get("type") != "labels":
+            continue
+        value = _checked(item.get("value"), dict, "a result's 'value'")
+        if not {"start", "end"} <= value.keys():
+            raise DataError("a result's 'value' needs start and end")
+        for label in _checked(value.get("labels") or [], list, "a result's 'labels'"):
+            score = item.get("score")
+            span = Span(
+                value["start"],
+                value["end"],
+                label,
+                1.0 if score is None else score,
+                source if isinstance(source, str) and source else None,
+            )
+            mention = value.get("text")
+            if isinstance(mention, str) and mention != text[span.start : span.end]:
+                quoted(text, span, mention.replace("\\n", "\n"))  # some versions write line feeds as two characters
+            yield span
+
+
+def _task(document: Document) -> dict[str, Any]:
+    results: dict[str | None, list[dict[str, Any]]] = {} if document.spans else {None: []}
+    for number, span in enumerate(document.spans):
+        contiguous(document, span, "Label Studio")
+        value = {"start": span.start, "end": span.end, "text": document.mention(span), "labels": [span.label]}
+        region: dict[str, Any] = {"id": f"m{number}", "from_name": "label", "to_name": "text", "type": "labels"}
+        results.setdefault(span.source, []).append({**region, "value": value, "score": span.score})
+    if not document.spans and document.covers == frozenset():
+        results = {}  # nobody looked: no prediction, not one that found nothing
+    predictions = [
+        {
+            **({} if source is None else {"model_version": source}),
+            "score": sum(region["score"] for region in regions) / max(len(regions), 1),
+            "result": regions,
+        }
+        for source, regions in results.items()
+    ]
+    return {"data": packed(document, _KEYS), "predictions": predictions}
+
+
+def _objects(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    found = _checked(data.get(key) or [], list, f"{key!r}")
+    return [_checked(each, dict, f"each of {key!r}") for each in found]
+
+
+def _checked(value: Any, kind: type, what: str) -> Any:
+    if not isinstance(value, kind):
+        raise DataError(f"{what} must be of the kind {kind.__name__}, not {type(value).__name__}")
+    return value

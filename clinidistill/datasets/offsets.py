@@ -1,0 +1,87 @@
+"""Offsets as other programs count them: UTF-16 code units in a browser, grapheme clusters in some projects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import accumulate
+from typing import Literal
+
+from clinidistill.errors import OptionError, SpanError
+
+__all__ = ["OffsetMap", "OffsetUnit", "check_unit"]
+
+OffsetUnit = Literal["code-points", "utf-16", "graphemes"]
+"""What offsets count. Python counts code points, JavaScript UTF-16 code units (two for an emoji)."""
+
+_UNITS = ("code-points", "utf-16", "graphemes")
+_LAST_OF_ONE_UNIT = "\uffff"
+
+
+def check_unit(unit: str) -> None:
+    """Refuse what is no :data:`OffsetUnit`.
+
+    Raises:
+        OptionError: if it is none.
+    """
+    if unit not in _UNITS:
+        raise OptionError(f"offsets must be one of {', '.join(map(repr, _UNITS))}, not {unit!r}")
+
+
+class OffsetMap:
+    """Turns code-point offsets into one text into another program's, and back.
+
+    Grapheme clusters are the extended ones of https://unicode.org/reports/tr29/, in which CR LF is one.
+
+    Args:
+        text: the text.
+        unit: what the other program counts.
+
+    >>> offsets = OffsetMap("🙂 pain", "utf-16")
+    >>> offsets.outward(2), offsets.inward(3)
+    (3, 2)
+    """
+
+    def __init__(self, text: str, unit: OffsetUnit):
+        self._outward: dict[int, int] | None = None
+        self._inward: dict[int, int] | None = None
+        if unit == "code-points" or (unit == "utf-16" and (not text or max(text) <= _LAST_OF_ONE_UNIT)):
+            return
+        if unit == "utf-16":
+            theirs = dict(enumerate(accumulate((1 + (each > _LAST_OF_ONE_UNIT) for each in text), initial=0)))
+        else:
+            theirs = {ours: number for number, ours in enumerate(accumulate(_cluster_sizes(text), initial=0))}
+        self._outward, self._inward = theirs, {other: ours for ours, other in theirs.items()}
+
+    def outward(self, offset: int) -> int:
+        """The other program's offset for one of ours.
+
+        Raises:
+            SpanError: if ours lies inside what the other program counts as one.
+        """
+        return _converted(self._outward, offset)
+
+    def inward(self, offset: int) -> int:
+        """Our offset for the other program's.
+
+        Raises:
+            SpanError: if theirs lies inside a character, or outside the text.
+        """
+        return _converted(self._inward, offset)
+
+
+def _converted(table: dict[int, int] | None, offset: int) -> int:
+    if table is None:
+        return offset
+    try:
+        return table[offset]
+    except KeyError:
+        raise SpanError(
+            f"offset {offset} lies inside a character or outside the text; check what offsets count here "
+            f"({', '.join(_UNITS)})"
+        ) from None
+
+
+def _cluster_sizes(text: str) -> Iterable[int]:
+    import regex
+
+    return (len(cluster) for cluster in regex.findall(r"\X", text))

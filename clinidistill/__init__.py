@@ -20,6 +20,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "clinidistill.aggregation": ("Aggregator", "load_aggregator", "register_aggregator"),
+    "clinidistill.aggregation.agreement": ("Agreement", "agreement"),
+    "clinidistill.aggregation.review": ("review_queue",),
     "clinidistill.datasets": ("Dataset", "MemoryDataset", "load_dataset", "register_dataset"),
     "clinidistill.distiller": ("Distiller", "History"),
     "clinidistill.evaluation": ("evaluate",),
@@ -74,6 +76,9 @@ if TYPE_CHECKING:
     from clinidistill.aggregation import Aggregator as Aggregator
     from clinidistill.aggregation import load_aggregator as load_aggregator
     from clinidistill.aggregation import register_aggregator as register_aggregator
+    from clinidistill.aggregation.agreement import Agreement as Agreement
+    from clinidistill.aggregation.agreement import agreement as agreement
+    from clinidistill.aggregation.review import review_queue as review_queue
     from clinidistill.datasets import Dataset as Dataset
     from clinidistill.datasets import MemoryDataset as MemoryDataset
     from clinidistill.datasets import load_dataset as load_dataset

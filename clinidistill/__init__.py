@@ -24,7 +24,7 @@ _HOMES = {
     "clinidistill.aggregation.review": ("review_queue",),
     "clinidistill.datasets": ("Dataset", "MemoryDataset", "load_dataset", "register_dataset"),
     "clinidistill.distiller": ("Distiller", "History"),
-    "clinidistill.evaluation": ("evaluate",),
+    "clinidistill.evaluation": ("ErrorAnalysis", "LearningCurve", "analyse_errors", "evaluate", "learning_curve"),
     "clinidistill.grounding": ("Grounding", "ground", "ground_markup"),
     "clinidistill.labeling": ("estimate", "label", "relabel"),
     "clinidistill.labels": ("Labels", "Opinions", "TeacherCost"),
@@ -85,7 +85,11 @@ if TYPE_CHECKING:
     from clinidistill.datasets import register_dataset as register_dataset
     from clinidistill.distiller import Distiller as Distiller
     from clinidistill.distiller import History as History
+    from clinidistill.evaluation import ErrorAnalysis as ErrorAnalysis
+    from clinidistill.evaluation import LearningCurve as LearningCurve
+    from clinidistill.evaluation import analyse_errors as analyse_errors
     from clinidistill.evaluation import evaluate as evaluate
+    from clinidistill.evaluation import learning_curve as learning_curve
     from clinidistill.grounding import Grounding as Grounding
     from clinidistill.grounding import ground as ground
     from clinidistill.grounding import ground_markup as ground_markup

@@ -18,8 +18,10 @@ from rich import box
 from rich.table import Table
 
 from clinidistill import __version__
+from clinidistill.cli.agreement import agreement
 from clinidistill.cli.common import Format, Quiet, Rename, err, load, out, progress
 from clinidistill.cli.label import label, relabel
+from clinidistill.cli.mistakes import errors
 from clinidistill.cli.parsing import component, read_notes, write_documents
 from clinidistill.cli.terms import explain, link
 from clinidistill.errors import ClinidistillError, ConfigError
@@ -92,8 +94,10 @@ def demo(
 
 app.command()(label)
 app.command()(relabel)
+app.command()(agreement)
 app.command()(link)
 app.command()(explain)
+app.command()(errors)
 
 
 @app.command()

@@ -1,5 +1,23 @@
 """Evaluation: how well one set of spans agrees with another."""
 
+from clinidistill.evaluation.breakdown import Breakdown
+from clinidistill.evaluation.error_analysis import DocumentErrors, ErrorAnalysis, analyse_errors
+from clinidistill.evaluation.finding import Finding
+from clinidistill.evaluation.learning_curve import LearningCurve, LearningPoint, learning_curve
 from clinidistill.evaluation.scoring import Predictor, evaluate
+from clinidistill.evaluation.sections import Section, find_sections
 
-__all__ = ["Predictor", "evaluate"]
+__all__ = [
+    "Breakdown",
+    "DocumentErrors",
+    "ErrorAnalysis",
+    "Finding",
+    "LearningCurve",
+    "LearningPoint",
+    "Predictor",
+    "Section",
+    "analyse_errors",
+    "evaluate",
+    "find_sections",
+    "learning_curve",
+]

@@ -48,6 +48,8 @@ class LabelStudio(FileDataset):
         labels: see :class:`FileDataset`.
         on_error: see :class:`FileDataset`.
         text_field: the key in ``data`` that holds the text, what the labelling configuration calls ``$text``.
+        predictions: whether to read predictions where nobody has annotated; False leaves such tasks unlabelled, so
+            that an export of a half-finished project holds people's judgements only.
 
     The format: https://labelstud.io/guide/task_format and https://labelstud.io/guide/predictions
     """
@@ -60,9 +62,11 @@ class LabelStudio(FileDataset):
         labels: Mapping[str, str] | None = None,
         on_error: OnError = "raise",
         text_field: str = "text",
+        predictions: bool = True,
     ):
         super().__init__(path, labels, on_error)
         self.text_field = text_field
+        self.predictions = predictions
 
     def blocks(self) -> Iterator[Block]:
         for name, path in self.files().items():
@@ -90,7 +94,7 @@ class LabelStudio(FileDataset):
         annotations = _objects(task, "annotations")
         if judged := [each for each in annotations if each.get("was_cancelled") is not True]:
             return bare.with_spans(dict.fromkeys(_spans(_final(judged), text, None)), bare.covers)
-        predictions = _objects(task, "predictions")
+        predictions = _objects(task, "predictions") if self.predictions else []
         if annotations or not predictions:
             return bare.with_spans((), ())  # nobody looked for anything
         spans = [span for each in predictions for span in _spans(each, text, each.get("model_version"))]

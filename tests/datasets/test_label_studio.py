@@ -124,6 +124,8 @@ def test_people_s_annotations_come_before_predictions_and_cancelled_ones_never(t
     ]
     assert [each.covers for each in found] == [None, None, frozenset(), frozenset(), None]
     assert [each.id for each in found] == ["1", "2", "3", "4", "5"]
+    (_, guessed, *_) = read(path, predictions=False)
+    assert (guessed.spans, guessed.covers) == ((), frozenset())
 
 
 def test_of_several_annotations_ground_truth_wins_then_the_latest(tmp_path):

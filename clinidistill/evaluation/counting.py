@@ -6,10 +6,16 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
-from clinidistill.evaluation.matching import Extent, count_overlap_matches
+import numpy as np
+from numpy.typing import NDArray
+
+from clinidistill.evaluation.matching import Extent, count_matches, count_overlap_matches
+from clinidistill.evaluation.tables import Ints, SpanTable, overlapping_pairs
 from clinidistill.types import Document, Span
 
-__all__ = ["SCHEMES", "Counts", "count"]
+__all__ = ["SCHEMES", "Counts", "count", "mention_counts"]
+
+Pairs = tuple[Ints, Ints]
 
 SCHEMES = ("strict", "lenient", "token")
 """The ways of counting, in the order of :data:`Counts`."""
@@ -69,3 +75,40 @@ def _tokens(text: str, spans: Iterable[Span]) -> set[int]:
 def _is_word(character: str) -> bool:
     """What ``\\w`` means to :mod:`re`."""
     return character.isalnum() or character == "_"
+
+
+def mention_counts(gold: SpanTable, predicted: SpanTable) -> Ints:
+    """Strict and lenient ``(tp, fp, fn)`` of each document and label: an array ``(documents, labels, 2, 3)``.
+
+    The tables number documents and labels alike. Every mention counts; leave out beforehand those whose label was not
+    looked for in a document, as :meth:`SpanTable.of` does.
+
+    >>> labels = ("medication", "symptom")
+    >>> gold = SpanTable([0, 0], [0, 20], [13, 29], [1, 0], documents=1, labels=labels)
+    >>> found = SpanTable([0, 0], [4, 20], [13, 29], [1, 0], documents=1, labels=labels)
+    >>> mention_counts(gold, found).tolist()
+    [[[[1, 0, 0], [1, 0, 0]], [[0, 1, 1], [1, 0, 0]]]]
+    """
+    i, j = _same_label(gold, predicted, overlapping_pairs(gold, predicted))
+    exact = i[_same_place(gold, predicted, (i, j))]
+    cells = gold.documents * len(gold.labels)
+    wanted, found, strict = (
+        np.bincount(cell, minlength=cells) for cell in (gold.cell, predicted.cell, gold.cell[exact])
+    )
+    outcomes = [
+        np.stack([matched, found - matched, wanted - matched], axis=-1)
+        for matched in (strict, count_matches(gold, predicted, (i, j)))
+    ]
+    return np.stack(outcomes, axis=1).reshape(gold.documents, len(gold.labels), 2, 3)
+
+
+def _same_label(gold: SpanTable, predicted: SpanTable, pairs: Pairs) -> Pairs:
+    i, j = pairs
+    same = gold.label[i] == predicted.label[j]
+    return i[same], j[same]
+
+
+def _same_place(gold: SpanTable, predicted: SpanTable, pairs: Pairs) -> NDArray[np.bool_]:
+    i, j = pairs
+    same: NDArray[np.bool_] = (gold.start[i] == predicted.start[j]) & (gold.end[i] == predicted.end[j])
+    return same

@@ -6,9 +6,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from operator import attrgetter
 
+import numpy as np
+
+from clinidistill.evaluation.tables import Pairs, SpanTable, distinct
 from clinidistill.types import Span
 
-__all__ = ["align"]
+__all__ = ["align", "align_tables"]
 
 _start = attrgetter("start")
 
@@ -56,6 +59,34 @@ def align(gold: Iterable[Span], predicted: Iterable[Span]) -> list[tuple[Span | 
     ]
     pairs += [(None, other) for j, other in enumerate(found) if j not in used]
     return sorted(pairs, key=lambda pair: next(filter(None, pair)))
+
+
+def align_tables(gold: SpanTable, predicted: SpanTable, pairs: Pairs) -> Pairs:
+    """:func:`align` for many documents at once; both tables number the labels in alphabetical order.
+
+    Args:
+        gold: the gold mentions.
+        predicted: the predicted mentions.
+        pairs: all pairs that overlap.
+
+    Returns:
+        The pairs that are aligned.
+    """
+    i, j = pairs
+    alone = (np.bincount(i)[i] == 1) & (np.bincount(j)[j] == 1) if i.size else np.zeros(0, dtype=np.bool_)
+    aligned = [(i[alone], j[alone])]
+    i, j = i[~alone], j[~alone]
+    shared = np.minimum(gold.end[i], predicted.end[j]) - np.maximum(gold.start[i], predicted.start[j])
+    elsewhere = (gold.start[i] != predicted.start[j]) | (gold.end[i] != predicted.end[j])
+    order = np.lexsort((j, i, -shared, gold.label[i] != predicted.label[j], elsewhere))
+    i, j = i[order], j[order]
+    while i.size:  # in each round all pairs that are the best left for both their mentions
+        best = np.intersect1d(distinct(i), distinct(j), assume_unique=True)
+        aligned.append((i[best], j[best]))
+        rest = ~(np.isin(i, i[best]) | np.isin(j, j[best]))
+        i, j = i[rest], j[rest]
+    wanted, found = zip(*aligned, strict=True)
+    return np.concatenate(wanted), np.concatenate(found)
 
 
 def _mentions(spans: Iterable[Span]) -> list[Span]:

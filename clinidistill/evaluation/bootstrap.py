@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-from clinidistill.evaluation.counting import SCHEMES, Counts
+from clinidistill.evaluation.counting import Counts, Floats
 
-__all__ = ["draw_weights", "f1_intervals"]
+__all__ = ["Interval", "draw_weights", "f1_intervals", "f1_of"]
 
 _BLOCK = 1 << 21  # weights held at once, so that many documents do not fill the memory
 
-Floats = NDArray[np.float64]
 Interval = tuple[float, float] | None
 
 
@@ -30,45 +28,44 @@ def draw_weights(documents: int, resamples: int, seed: int) -> Iterator[Floats]:
         yield np.bincount(drawn.ravel(), minlength=rows * documents).reshape(rows, documents).astype(np.float64)
 
 
-def f1_intervals(
-    table: Mapping[str, Mapping[int, Counts]], documents: int, *, resamples: int, seed: int, confidence: float
-) -> list[list[Interval]]:
-    """Percentile intervals of F1, for each row (the labels in the order of `table`, micro, macro) and scheme.
+def f1_intervals(counts: Counts, *, resamples: int, seed: int, confidence: float) -> list[list[Interval]]:
+    """Percentile intervals of F1, for each row (the labels, micro, macro) and scheme.
 
     A label's interval is taken over the resamples in which it occurs; None where it occurs in none.
 
     Args:
-        table: for each label, the counts of the documents in which it occurs, by the document's number.
-        documents: how many documents there are.
-        resamples: how many times to draw that many documents with replacement.
+        counts: what was counted.
+        resamples: how many times to draw as many documents as there are with replacement.
         seed: of the draws.
         confidence: share of the resampled F1 between the two ends.
     """
-    if not table:
-        return [[None] * len(SCHEMES)] * 2
-    where = [list(rows) for rows in table.values()]
-    counts = [np.array(list(rows.values()), dtype=np.float64).reshape(len(rows), -1) for rows in table.values()]
-    f1 = np.concatenate([_f1_of(weights, where, counts) for weights in draw_weights(documents, resamples, seed)])
+    schemes = counts.outcomes.shape[1]
+    if not counts.labels:
+        return [[None] * schemes] * 2
+    f1 = np.concatenate([_resampled_f1(counts, weights) for weights in draw_weights(counts.documents, resamples, seed)])
     tails = ((1 - confidence) / 2, (1 + confidence) / 2)
-    return [[_quantiles(f1[:, row, scheme], tails) for scheme in range(len(SCHEMES))] for row in range(f1.shape[1])]
+    return [[_quantiles(f1[:, row, scheme], tails) for scheme in range(schemes)] for row in range(f1.shape[1])]
 
 
-def _f1_of(weights: Floats, where: Sequence[Sequence[int]], counts: Sequence[Floats]) -> Floats:
+def f1_of(twice: Floats, sizes: Floats) -> Floats:
+    """F1 from true positives times two, and the mentions on both sides together; 0 where there are none."""
+    f1: Floats = twice / np.where(sizes > 0, sizes, 1)
+    return f1
+
+
+def _resampled_f1(counts: Counts, weights: Floats) -> Floats:
     """F1 of shape ``(resamples, labels + 2, schemes)``; NaN where a label does not occur in a resample."""
-    resampled = np.stack([weights[:, rows] @ each for rows, each in zip(where, counts, strict=True)], axis=1)
-    resampled = resampled.reshape(*resampled.shape[:2], len(SCHEMES), 3)
-    occurs = resampled[:, :, :1].any(axis=-1)  # as mentions: a mention without a word token still occurs
-    labels = np.where(occurs, _f1(resampled), 0.0)
+    tp, fp, fn = np.moveaxis(counts.outcomes, -1, 0)
+    parts = np.concatenate([2 * tp, 2 * tp + fp + fn], axis=1)
+    rows = [counts.label == n for n in range(len(counts.labels) + 1)]
+    sums = np.stack([weights[:, counts.document[each]] @ parts[each] for each in rows], axis=1)
+    twice, sizes = np.split(sums, 2, axis=-1)
+    occurs = sizes[:, :-1, :1] > 0  # as mentions: a mention without a word token still occurs
+    labels = f1_of(twice, sizes)[:, :-1]
     number = occurs.sum(axis=1)
-    micro = np.where(number > 0, _f1(resampled.sum(axis=1)), np.nan)
+    micro = np.where(number > 0, f1_of(twice.sum(axis=1), sizes.sum(axis=1)), np.nan)
     macro = np.where(number > 0, labels.sum(axis=1) / np.maximum(number, 1), np.nan)
     return np.concatenate([np.where(occurs, labels, np.nan), micro[:, None], macro[:, None]], axis=1)
-
-
-def _f1(counts: Floats) -> Floats:
-    tp, fp, fn = np.moveaxis(counts, -1, 0)
-    f1: Floats = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
-    return f1
 
 
 def _quantiles(values: Floats, tails: tuple[float, float]) -> Interval:

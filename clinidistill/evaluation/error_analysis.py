@@ -121,7 +121,7 @@ class ErrorAnalysis:
     def worst(self, n: int = 10) -> list[DocumentErrors]:
         """The `n` documents with most errors, most first, then by strict F1; documents without errors are left out."""
         documents = self.by(lambda document, _: document.id)
-        found = [DocumentErrors(id, sum(documents.kinds[id].values()) - m.tp, m) for id, m in documents.items()]
+        found = [DocumentErrors(id, sum(documents.kinds[id].values()) - round(m.tp), m) for id, m in documents.items()]
         return sorted(
             (each for each in found if each.errors), key=lambda each: (-each.errors, each.metrics.f1, each.document_id)
         )[:n]

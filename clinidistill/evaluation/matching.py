@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from clinidistill.evaluation.tables import Ints, SpanTable
+from clinidistill.evaluation.tables import Ints, Pairs, SpanTable, distinct
 
 __all__ = ["count_matches", "count_overlap_matches"]
 
@@ -48,13 +48,13 @@ def count_overlap_matches(gold: Iterable[Extent], predicted: Iterable[Extent]) -
     return pairs + min(len(reached[0]), len(reached[1]))
 
 
-def count_matches(gold: SpanTable, predicted: SpanTable, pairs: tuple[Ints, Ints]) -> Ints:
+def count_matches(gold: SpanTable, predicted: SpanTable, pairs: Pairs) -> Ints:
     """:func:`count_overlap_matches` for each document and label at once, by ``cell`` of the tables.
 
     Args:
         gold: the gold mentions.
         predicted: the predicted mentions.
-        pairs: row numbers of all pairs with the same label that overlap.
+        pairs: all pairs with the same label that overlap.
     """
     # A mention that overlaps only one other may as well be paired with it (Karp and Sipser, 1981). That settles nearly
     # all of a corpus; what is left has at least two mentions on either side that overlap two.
@@ -65,8 +65,8 @@ def count_matches(gold: SpanTable, predicted: SpanTable, pairs: tuple[Ints, Ints
         leaves = np.flatnonzero((one[i] == 1) | (other[j] == 1))
         if not leaves.size:
             break
-        leaves = leaves[_once(j[leaves])]
-        leaves = leaves[_once(i[leaves])]
+        leaves = leaves[distinct(j[leaves])]
+        leaves = leaves[distinct(i[leaves])]
         cells = np.append(cells, gold.cell[i[leaves]])
         one[i[leaves]] = other[j[leaves]] = 0
         rest = (one[i] > 0) & (other[j] > 0)
@@ -80,11 +80,3 @@ def count_matches(gold: SpanTable, predicted: SpanTable, pairs: tuple[Ints, Ints
     for cell, sides in tangled.items():
         counts[cell] += count_overlap_matches(*sides)
     return counts
-
-
-def _once(rows: Ints) -> Ints:
-    """Where each row number stands, one place for each."""
-    place = np.zeros(int(rows.max()) + 1, dtype=np.int64)
-    here = np.arange(rows.size)
-    place[rows] = here
-    return np.flatnonzero(place[rows] == here)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, overload, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol, overload, runtime_checkable
 
 from clinidistill.errors import ConfigError
 from clinidistill.evaluation.bootstrap import Interval, f1_intervals
-from clinidistill.evaluation.counting import SCHEMES, Counts, count
+from clinidistill.evaluation.counting import Floats, count
 from clinidistill.evaluation.pairing import pair
-from clinidistill.types import Document, Metrics, SchemeScores, Scores
+from clinidistill.types import SCHEMES, Document, Metrics, SchemeScores, Scores
 
 __all__ = ["Predictor", "evaluate"]
 
@@ -93,35 +89,41 @@ def evaluate(
     else:
         pairs = pair(gold, predicted)
 
-    wanted = None if labels is None else frozenset(labels)
-    found: defaultdict[str, dict[int, Counts]] = defaultdict(dict)
-    for number, (one, other) in enumerate(pairs):
-        for label, counts in count(one, other, wanted).items():
-            found[label][number] = counts
-    table = {label: found[label] for label in sorted(found)}
-    intervals: list[list[Interval]] = [[None] * len(SCHEMES)] * (len(table) + 2)
+    wanted, found = zip(*pairs, strict=True) if pairs else ((), ())
+    counts = count(wanted, found, None if labels is None else frozenset(labels))
+    intervals: list[list[Interval]] = [[None] * len(SCHEMES)] * (len(counts.labels) + 2)
     if bootstrap:
-        intervals = f1_intervals(table, len(pairs), resamples=bootstrap, seed=seed, confidence=confidence)
-    totals = {label: np.sum(list(rows.values()), axis=0) for label, rows in table.items()}
-    strict, lenient, token = (
-        _scheme({label: total[n] for label, total in totals.items()}, [row[n] for row in intervals])
-        for n in range(len(SCHEMES))
-    )
-    return Scores(strict, lenient, token, len(pairs))
-
-
-def _scheme(totals: dict[str, NDArray[Any]], intervals: Sequence[Interval]) -> SchemeScores:
-    """Scores of one scheme from each label's ``(tp, fp, fn)``; intervals are the labels', micro's and macro's."""
-    *of_labels, of_micro, of_macro = intervals
-    per_label = {
-        label: Metrics.from_counts(int(tp), int(fp), int(fn), interval)
-        for (label, (tp, fp, fn)), interval in zip(totals.items(), of_labels, strict=True)
+        intervals = f1_intervals(counts, resamples=bootstrap, seed=seed, confidence=confidence)
+    total = counts.total()
+    schemes = {
+        scheme: _scheme(counts.labels, total[:, n], [row[n] for row in intervals], halves=scheme == "partial")
+        for n, scheme in enumerate(SCHEMES)
     }
-    each = per_label.values()
-    micro = Metrics.from_counts(sum(m.tp for m in each), sum(m.fp for m in each), sum(m.fn for m in each), of_micro)
-    precision, recall, f1 = (_mean([getattr(m, name) for m in each]) for name in ("precision", "recall", "f1"))
-    macro = Metrics(precision, recall, f1, f1_interval=of_macro)
-    return SchemeScores(micro, macro, per_label)
+    return Scores(**schemes, documents=counts.documents)
+
+
+def _scheme(labels: Sequence[str], total: Floats, intervals: Sequence[Interval], *, halves: bool) -> SchemeScores:
+    """Scores of one scheme.
+
+    Args:
+        labels: the labels that occur.
+        total: ``(tp, fp, fn)`` of each label, and those across labels last.
+        intervals: the labels', micro's and macro's.
+        halves: whether it counts in halves.
+    """
+
+    def metrics(outcome: Floats, interval: Interval) -> Metrics:
+        tp, fp, fn = outcome.tolist() if halves else map(int, outcome)
+        return Metrics.from_counts(tp, fp, fn, interval)
+
+    *of_labels, of_micro, of_macro = intervals
+    per_label = {label: metrics(total[n], of_labels[n]) for n, label in enumerate(labels)}
+    precision, recall, f1 = (
+        _mean([getattr(each, name) for each in per_label.values()]) for name in ("precision", "recall", "f1")
+    )
+    return SchemeScores(
+        metrics(total.sum(axis=0), of_micro), Metrics(precision, recall, f1, f1_interval=of_macro), per_label
+    )
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from clinidistill.errors import ConfigError
 from clinidistill.types import Document
 
-__all__ = ["Ints", "SpanTable", "overlapping_pairs"]
+__all__ = ["Ints", "Pairs", "SpanTable", "distinct", "overlapping_pairs"]
 
 Ints = NDArray[np.int64]
+Pairs = tuple[Ints, Ints]
+"""Row numbers of gold mentions, and of the predicted mention that goes with each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,8 +101,8 @@ class SpanTable:
         return self.document * len(self.labels) + self.label
 
 
-def overlapping_pairs(gold: SpanTable, predicted: SpanTable) -> tuple[Ints, Ints]:
-    """Row numbers of all pairs of a gold and a predicted mention that share a character, whatever their labels.
+def overlapping_pairs(gold: SpanTable, predicted: SpanTable) -> Pairs:
+    """All pairs of a gold and a predicted mention that share a character, whatever their labels.
 
     Time and memory grow with the number of mentions and pairs, not with the product of the two sides.
     """
@@ -116,6 +118,18 @@ def overlapping_pairs(gold: SpanTable, predicted: SpanTable) -> tuple[Ints, Ints
         np.searchsorted(of_gold, of_found + predicted.end - predicted.start),
     )
     return np.concatenate([within_gold[0], within_found[1]]), np.concatenate([within_gold[1], within_found[0]])
+
+
+def distinct(rows: Ints) -> Ints:
+    """Where each row number stands for the first time.
+
+    >>> distinct(np.array([3, 0, 3, 0]))
+    array([0, 1])
+    """
+    place = np.zeros(int(rows.max(initial=-1)) + 1, dtype=np.int64)
+    here = np.arange(rows.size)
+    place[rows[::-1]] = here[::-1]  # of several values for one place the last stays
+    return np.flatnonzero(place[rows] == here)
 
 
 def _increase(columns: Sequence[Ints]) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from clinidistill.types.annotation import Annotation
 from clinidistill.types.document import Document
 from clinidistill.types.estimate import Estimate
-from clinidistill.types.scores import Metrics, SchemeScores, Scores
+from clinidistill.types.scores import SCHEMES, Metrics, SchemeScores, Scores
 from clinidistill.types.span import Span, flatten
 from clinidistill.types.task import CLINICAL, DISEASE, MEDICATION, SYMPTOM, EntityType, Task
 
@@ -11,6 +11,7 @@ __all__ = [
     "CLINICAL",
     "DISEASE",
     "MEDICATION",
+    "SCHEMES",
     "SYMPTOM",
     "Annotation",
     "Document",

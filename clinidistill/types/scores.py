@@ -1,4 +1,4 @@
-"""What an evaluation found: counts, precision, recall and F1, three ways."""
+"""What an evaluation found: counts, precision, recall and F1, counted in several ways."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Metrics", "SchemeScores", "Scores"]
+__all__ = ["SCHEMES", "Metrics", "SchemeScores", "Scores"]
+
+SCHEMES = ("strict", "lenient", "token", "type", "boundary", "partial", "unique")
+"""The ways of counting."""
+_SHOWN = SCHEMES[:3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,20 +21,20 @@ class Metrics:
         precision: ``tp / (tp + fp)``, 0 where nothing was predicted.
         recall: ``tp / (tp + fn)``, 0 where there was nothing to find.
         f1: their harmonic mean, 0 where both are 0.
-        tp, fp, fn: counts; 0 for a macro average, which has none of its own.
+        tp, fp, fn: counts, in halves for ``partial``; 0 for a macro average, which has none of its own.
         f1_interval: bootstrap confidence interval of F1 over documents, if one was asked for.
     """
 
     precision: float
     recall: float
     f1: float
-    tp: int = 0
-    fp: int = 0
-    fn: int = 0
+    tp: float = 0
+    fp: float = 0
+    fn: float = 0
     f1_interval: tuple[float, float] | None = None
 
     @classmethod
-    def from_counts(cls, tp: int, fp: int, fn: int, f1_interval: tuple[float, float] | None = None) -> Metrics:
+    def from_counts(cls, tp: float, fp: float, fn: float, f1_interval: tuple[float, float] | None = None) -> Metrics:
         """Metrics of true positives, false positives and false negatives.
 
         >>> Metrics.from_counts(3, 1, 2).f1
@@ -44,7 +48,7 @@ class Metrics:
     @property
     def support(self) -> int:
         """How many there were to find."""
-        return self.tp + self.fn
+        return round(self.tp + self.fn)  # halves of one mention are on both sides
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -64,9 +68,10 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class SchemeScores:
-    """One way of counting (strict, lenient or token): micro, macro and per label.
+    """One way of counting: micro, macro and per label.
 
-    ``micro`` sums the counts over labels; ``macro`` is the plain mean of the labels' metrics.
+    ``micro`` sums the counts over labels, and in ``boundary`` and ``partial`` takes pairs of mentions with different
+    labels for right as well; ``macro`` is the plain mean of the labels' metrics.
     """
 
     micro: Metrics
@@ -90,45 +95,53 @@ class SchemeScores:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Strict, lenient and token-level scores of one system on one set of documents.
+    """Scores of one system on one set of documents, counted in several ways.
 
-    Printed, it is a table, with the interval of F1 below a row where there is one; :meth:`to_dict` is for programs.
+    Printed, it is a table of the first three, side by side because the literature means now one, now another by F1; the
+    interval of F1 is below a row where there is one. :meth:`to_dict`, for programs, holds all.
 
     Args:
         strict: a mention counts when offsets and label are equal.
         lenient: a mention counts when it overlaps one of the same label, each used once.
         token: every word token counts for itself, per label.
         documents: how many documents were scored.
+        type: mentions are aligned across labels, best pairs first; a pair counts when its labels are equal. This and
+            the next two are "type", "exact" and "partial" of SemEval-2013 task 9.1 (https://aclanthology.org/S13-2056).
+            None, like the next three, where scores were written down without it.
+        boundary: an aligned pair counts when its offsets are equal, whatever its labels.
+        partial: an aligned pair counts one when its offsets are equal, else a half, whatever its labels.
+        unique: the set of strings that a document's mentions of a label consist of, case and spacing aside.
     """
 
     strict: SchemeScores
     lenient: SchemeScores
     token: SchemeScores
     documents: int = 0
+    type: SchemeScores | None = None
+    boundary: SchemeScores | None = None
+    partial: SchemeScores | None = None
+    unique: SchemeScores | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form: ``{"strict": {"micro": ..., "macro": ..., "per_label": ...}, "lenient": ..., ...}``."""
-        return {
-            "strict": self.strict.to_dict(),
-            "lenient": self.lenient.to_dict(),
-            "token": self.token.to_dict(),
-            "documents": self.documents,
-        }
+        schemes = {name: getattr(self, name) for name in SCHEMES}
+        out = {name: scheme.to_dict() for name, scheme in schemes.items() if scheme is not None}
+        return out | {"documents": self.documents}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Scores:
         """Inverse of :meth:`to_dict`."""
-        strict, lenient, token = (SchemeScores.from_dict(data[name]) for name in ("strict", "lenient", "token"))
-        return cls(strict, lenient, token, data["documents"])
+        schemes = {name: SchemeScores.from_dict(data[name]) for name in SCHEMES if name in data or name in _SHOWN}
+        return cls(**schemes, documents=data["documents"])
 
     def __str__(self) -> str:
-        schemes = (self.strict, self.lenient, self.token)
+        schemes = [getattr(self, name) for name in _SHOWN]
         labels = list(self.strict.per_label)
         rows = [(label, [scheme.per_label[label] for scheme in schemes]) for label in labels]
         rows += [(name, [getattr(scheme, name) for scheme in schemes]) for name in ("micro", "macro")]
         width = max(len(name) for name, _ in rows)
         lines = [
-            f"{'':{width}}" + "".join(f"  {name:^19}" for name in ("strict", "lenient", "token")),
+            f"{'':{width}}" + "".join(f"  {name:^19}" for name in _SHOWN),
             f"{'':{width}}" + "  {:>5}  {:>5}  {:>5}".format("P", "R", "F1") * 3 + "  support",
         ]
         for name, metrics in rows:

@@ -8,8 +8,8 @@ import clinidistill as cd
 from clinidistill import Document, Span
 from clinidistill.evaluation import bootstrap
 from clinidistill.evaluation.bootstrap import draw_weights
+from clinidistill.types import SCHEMES
 
-SCHEMES = ("strict", "lenient", "token")
 ROWS = ("micro", "macro")
 
 
@@ -19,7 +19,7 @@ def notes(documents, seed=0, recall=0.7):
     gold, predicted = [], []
     for n in range(documents):
         spans = [Span(2 * k, 2 * k + 1, draw.choice("ab")) for k in range(5)]
-        gold.append(Document(f"n{n:04}", "w " * 10, spans))
+        gold.append(Document(f"n{n:04}", "a b c d e f g h i j ", spans))
         found = [s if draw.random() < recall else Span(s.start + 10, s.end + 10, s.label) for s in spans]
         predicted.append(gold[-1].with_spans(found))
     return gold, predicted

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -60,3 +61,16 @@ def test_scores_are_hashable(scores):
 
 def test_scores_survive_json(scores):
     assert Scores.from_dict(json.loads(json.dumps(scores.to_dict()))) == scores
+
+
+def test_scores_written_before_a_scheme_existed_are_read_without_it(scores):
+    old = Scores.from_dict(scores.to_dict())
+    assert (old.type, old.boundary, old.partial, old.unique) == (None,) * 4
+    assert set(old.to_dict()) == {"strict", "lenient", "token", "documents"}
+
+
+def test_half_counts_survive_json(scores):
+    halves = Metrics.from_counts(1.5, 0.5, 1.5)
+    assert halves.support == 3
+    with_partial = replace(scores, partial=SchemeScores(halves, halves, {"drug": halves}))
+    assert Scores.from_dict(json.loads(json.dumps(with_partial.to_dict()))) == with_partial

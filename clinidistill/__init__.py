@@ -24,7 +24,15 @@ _HOMES = {
     "clinidistill.aggregation.review": ("review_queue",),
     "clinidistill.datasets": ("Dataset", "MemoryDataset", "load_dataset", "register_dataset"),
     "clinidistill.distiller": ("Distiller", "History"),
-    "clinidistill.evaluation": ("ErrorAnalysis", "LearningCurve", "analyse_errors", "evaluate", "learning_curve"),
+    "clinidistill.evaluation": (
+        "Comparison",
+        "ErrorAnalysis",
+        "LearningCurve",
+        "analyse_errors",
+        "compare",
+        "evaluate",
+        "learning_curve",
+    ),
     "clinidistill.grounding": ("Grounding", "ground", "ground_markup"),
     "clinidistill.labeling": ("estimate", "label", "relabel"),
     "clinidistill.labels": ("Labels", "Opinions", "TeacherCost"),
@@ -85,9 +93,11 @@ if TYPE_CHECKING:
     from clinidistill.datasets import register_dataset as register_dataset
     from clinidistill.distiller import Distiller as Distiller
     from clinidistill.distiller import History as History
+    from clinidistill.evaluation import Comparison as Comparison
     from clinidistill.evaluation import ErrorAnalysis as ErrorAnalysis
     from clinidistill.evaluation import LearningCurve as LearningCurve
     from clinidistill.evaluation import analyse_errors as analyse_errors
+    from clinidistill.evaluation import compare as compare
     from clinidistill.evaluation import evaluate as evaluate
     from clinidistill.evaluation import learning_curve as learning_curve
     from clinidistill.grounding import Grounding as Grounding

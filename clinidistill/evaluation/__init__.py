@@ -1,6 +1,7 @@
 """Evaluation: how well one set of spans agrees with another."""
 
 from clinidistill.evaluation.breakdown import Breakdown
+from clinidistill.evaluation.comparison import Comparison, compare
 from clinidistill.evaluation.error_analysis import DocumentErrors, ErrorAnalysis, analyse_errors
 from clinidistill.evaluation.finding import Finding
 from clinidistill.evaluation.learning_curve import LearningCurve, LearningPoint, learning_curve
@@ -9,6 +10,7 @@ from clinidistill.evaluation.sections import Section, find_sections
 
 __all__ = [
     "Breakdown",
+    "Comparison",
     "DocumentErrors",
     "ErrorAnalysis",
     "Finding",
@@ -17,6 +19,7 @@ __all__ = [
     "Predictor",
     "Section",
     "analyse_errors",
+    "compare",
     "evaluate",
     "find_sections",
     "learning_curve",

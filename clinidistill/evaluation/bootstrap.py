@@ -8,9 +8,9 @@ import numpy as np
 
 from clinidistill.evaluation.counting import Counts, Floats
 
-__all__ = ["Interval", "draw_weights", "f1_intervals", "f1_of"]
+__all__ = ["BLOCK", "Interval", "draw_weights", "f1_intervals", "f1_of"]
 
-_BLOCK = 1 << 21  # weights held at once, so that many documents do not fill the memory
+BLOCK = 1 << 21  # weights held at once, so that many documents do not fill the memory
 
 Interval = tuple[float, float] | None
 
@@ -21,7 +21,7 @@ def draw_weights(documents: int, resamples: int, seed: int) -> Iterator[Floats]:
     A row is one multinomial draw of as many documents as there are, with replacement.
     """
     random = np.random.default_rng(seed)
-    size = max(1, _BLOCK // documents)
+    size = max(1, BLOCK // documents)
     for done in range(0, resamples, size):
         rows = min(size, resamples - done)
         drawn = random.integers(documents, size=(rows, documents)) + documents * np.arange(rows)[:, None]

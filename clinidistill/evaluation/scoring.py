@@ -11,7 +11,7 @@ from clinidistill.evaluation.counting import Floats, count
 from clinidistill.evaluation.pairing import pair
 from clinidistill.types import SCHEMES, Document, Metrics, SchemeScores, Scores
 
-__all__ = ["Predictor", "evaluate"]
+__all__ = ["Predictor", "answers", "evaluate"]
 
 
 @runtime_checkable
@@ -20,6 +20,13 @@ class Predictor(Protocol):
 
     def predict(self, documents: Iterable[Document], /) -> Iterable[Document]:
         """The documents, each once, with its spans in place of theirs."""
+
+
+def answers(system: Iterable[Document] | Predictor, dataset: Iterable[Document]) -> Iterable[Document]:
+    """What a system predicts on the documents of a dataset without seeing their spans; predictions as they are."""
+    if isinstance(system, Predictor):
+        return system.predict(document.without_spans() for document in dataset)
+    return system
 
 
 @overload
@@ -85,7 +92,7 @@ def evaluate(
         raise ConfigError("the system comes first: evaluate(system, dataset)")
     if isinstance(gold, Predictor):
         dataset = list(predicted)
-        pairs = pair(dataset, gold.predict(document.without_spans() for document in dataset))
+        pairs = pair(dataset, answers(gold, dataset))
     else:
         pairs = pair(gold, predicted)
 

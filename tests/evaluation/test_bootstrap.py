@@ -97,7 +97,7 @@ def test_intervals_cover_the_true_f1_about_as_often_as_they_claim():
 
 
 def test_each_resample_draws_as_many_documents_as_there_are_uniformly(monkeypatch):
-    monkeypatch.setattr(bootstrap, "_BLOCK", 1000)  # 100 resamples a block
+    monkeypatch.setattr(bootstrap, "BLOCK", 1000)  # 100 resamples a block
     blocks = list(draw_weights(10, 1050, seed=0))
     assert [len(block) for block in blocks] == [100] * 10 + [50]
     weights = np.concatenate(blocks)

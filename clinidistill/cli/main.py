@@ -20,9 +20,10 @@ from rich.table import Table
 from clinidistill import __version__
 from clinidistill.cli.agreement import agreement
 from clinidistill.cli.common import Format, Quiet, Rename, err, load, out, progress
+from clinidistill.cli.evaluate import compare, evaluate
 from clinidistill.cli.label import label, relabel
 from clinidistill.cli.mistakes import errors
-from clinidistill.cli.parsing import component, read_notes, write_documents
+from clinidistill.cli.parsing import read_notes, write_documents
 from clinidistill.cli.terms import explain, link
 from clinidistill.errors import ClinidistillError, ConfigError
 
@@ -98,6 +99,8 @@ app.command()(agreement)
 app.command()(link)
 app.command()(explain)
 app.command()(errors)
+app.command()(evaluate)
+app.command()(compare)
 
 
 @app.command()
@@ -130,35 +133,6 @@ def train(
     (output / "history.json").write_text(json.dumps(history.to_dict(), indent=2) + "\n", encoding="utf-8")
     best = f", dev F1 {max(history.dev_f1):.3f} in epoch {history.best_epoch}" if history.dev_f1 else ""
     err.print(f"trained {len(history.epochs)} epochs{best}; saved in {output}", highlight=False)
-
-
-@app.command()
-def evaluate(
-    gold: Annotated[Path, typer.Argument(help="Human-labelled notes.")],
-    predicted: Annotated[Path | None, typer.Option(help="The same notes with predicted spans.")] = None,
-    student: Annotated[Path | None, typer.Option(help="Folder of a saved student to run on them.")] = None,
-    teacher: Annotated[
-        str | None, typer.Option("--teacher", "-t", help="'NAME option=value …' to run on them.")
-    ] = None,
-    format: Format = "jsonl",
-    rename: Rename = None,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples for confidence intervals of F1.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Score predictions, a student or a teacher: strict, lenient and token-level."""
-    import clinidistill as cd
-
-    if sum(each is not None for each in (predicted, student, teacher)) != 1:
-        raise ConfigError("evaluate needs exactly one of --predicted, --student and --teacher")
-    notes = load(format, gold, rename)
-    if predicted is not None:
-        scores = cd.evaluate(notes, load(format, predicted, rename), bootstrap=bootstrap)
-    elif student is not None:
-        scores = cd.evaluate(cd.load_student(student), notes, bootstrap=bootstrap)
-    else:
-        name, options = component(str(teacher))
-        scores = cd.evaluate(cd.load_teacher(name, **options), notes, bootstrap=bootstrap)
-    typer.echo(json.dumps(scores.to_dict(), indent=2) if as_json else str(scores))
 
 
 @app.command()

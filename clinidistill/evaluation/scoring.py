@@ -61,7 +61,7 @@ def evaluate(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Scores:
-    """Strict, lenient and token-level scores: ``evaluate(gold, predicted)`` or ``evaluate(system, dataset)``.
+    """Scores in every scheme, strict to unique strings: ``evaluate(gold, predicted)`` or ``evaluate(system, dataset)``.
 
     Documents are paired by id, in any order; a system gets the dataset's documents without their spans. A label
     outside a gold document's ``covers`` is ignored there, on both sides. See ``docs/evaluation.md`` for what each

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinidistill.aggregation import Aggregator, load_aggregator
-from clinidistill.aggregation.vote import Intersection, Majority, Union
+from clinidistill.aggregation.majority import Majority
+from clinidistill.aggregation.vote import Intersection, Union
 from clinidistill.errors import OptionError
 from clinidistill.labels import Labels, Opinions
 from clinidistill.registry import registry

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clinidistill.aggregation.dawid_skene import can_tell, diagonal_prior, estimate
 from clinidistill.aggregation.gold import Gold
 from clinidistill.aggregation.label_model import Beliefs, LabelModel
-from clinidistill.aggregation.mentions import Candidates, Mentions
+from clinidistill.aggregation.mentions import Candidates
 from clinidistill.errors import ConfigError
 from clinidistill.registry import registry
 
@@ -114,7 +114,7 @@ def heldout_likelihood(model: LabelModel, candidates: Candidates, folds: int, se
     (one for all where the model takes them for equal), and these the likelihood of the votes in the part left out.
     All models are so measured on the same votes, whatever they see of them.
     """
-    mentions, classes = Mentions.of(candidates), 1 + len(candidates.labels)
+    mentions, classes = candidates.mentions, 1 + len(candidates.labels)
     known, document = can_tell(mentions), candidates.document[mentions.anchor]
     found = []
     division = np.random.default_rng(seed).permutation(candidates.documents) % folds

@@ -168,7 +168,7 @@ class DawidSkene(LabelModel):
             raise OptionError(f"dawid-skene: dev_weight {dev_weight} must be at least 1")
 
     def learn(self, candidates: Candidates, gold: Gold | None) -> None:
-        mentions = Mentions.of(candidates)
+        mentions = candidates.mentions
         known = None if gold is None else gold.classes(mentions)
         weights = None if known is None else np.where(known >= 0, self.dev_weight, 1.0)
         classes = 1 + len(candidates.labels)
@@ -183,7 +183,7 @@ class DawidSkene(LabelModel):
         )
 
     def believe(self, candidates: Candidates) -> Beliefs:
-        mentions, model = Mentions.of(candidates), self.model_for(candidates)
+        mentions, model = candidates.mentions, self.model_for(candidates)
         posterior, _ = model.posterior(mentions.votes, can_tell(mentions), voted_only=True)
         return Beliefs.of_mentions(mentions, posterior[:, 1:], model.found)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clinidistill.aggregation.atoms import Atoms, Bucket
 from clinidistill.aggregation.gold import Gold
 from clinidistill.aggregation.label_model import Beliefs, Floats, LabelModel
-from clinidistill.aggregation.mentions import Candidates, Mentions
+from clinidistill.aggregation.mentions import Candidates
 from clinidistill.aggregation.parameters import for_labels, for_teachers
 from clinidistill.errors import OptionError
 
@@ -252,7 +252,7 @@ class HMM(LabelModel):
             places = (row_of[atoms.group[of]], atoms.first[of], atoms.last[of], candidates.label[of])
             marginal[of] = _marginal(lattice, places)
             exact[of] = _exact(chain, lattice, places)
-        return Beliefs(marginal, exact, Mentions.of(candidates).mention)
+        return Beliefs(marginal, exact, candidates.mentions.mention)
 
 
 def _prior(labels: int) -> Floats:

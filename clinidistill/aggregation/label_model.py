@@ -52,6 +52,22 @@ class Beliefs:
             score, score + 1e-6 * support / max(float(weights.sum(axis=0).max(initial=0)), 1e-12), mentions.mention
         )
 
+    def best_threshold(self, candidates: Candidates, gold: Gold) -> float:
+        """The threshold that gives the best strict F1 where people looked, overlaps between mentions aside."""
+        size = candidates.end - candidates.start
+        top = first_of_each(self.within, np.lexsort((-size, -self.rank, self.within)))
+        top = top[gold.truth[top] >= 0]
+        top = top[np.argsort(-self.score[top], kind="stable")]
+        if not len(top):
+            return 0.5
+        score = self.score[top]
+        right = np.cumsum(gold.truth[top] == 1)
+        f1 = 2 * right / (np.arange(1, len(top) + 1) + len(gold.spans))
+        f1[:-1][score[1:] == score[:-1]] = -1.0  # no threshold lies between equal scores
+        best = int(np.argmax(f1))
+        lower = score[best + 1] if best + 1 < len(top) else 0.0
+        return float(np.clip((score[best] + lower) / 2, 0.0, 1 - 1e-9))
+
     def keep(self, candidates: Candidates, threshold: float) -> NDArray[np.int64]:
         """The candidates to keep, by place: one a mention, above the threshold, nested only where a teacher nests."""
         likely = np.flatnonzero(self.score > threshold)

@@ -38,7 +38,7 @@ class Majority(LabelModel):
 
     def believe(self, candidates: Candidates) -> Beliefs:
         weights = np.ones((len(candidates.teachers), len(candidates.labels)))
-        mentions = Mentions.of(candidates)
+        mentions = candidates.mentions
         return Beliefs.of_mentions(mentions, vote_shares(mentions, weights), weights)
 
 

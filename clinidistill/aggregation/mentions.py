@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ Bools = NDArray[np.bool_]
 Extra = tuple[str | None, tuple[tuple[int, int], ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Candidates:
     """Distinct spans (document, offsets, label), sorted by place, and who marked exactly them.
 
@@ -118,6 +119,11 @@ class Candidates:
             knows,
             place,
         )
+
+    @cached_property
+    def mentions(self) -> Mentions:
+        """The candidates that mean the same mention, put together."""
+        return Mentions.of(self)
 
     def among_documents(self, documents: Bools) -> Candidates:
         """The same documents, as if nobody had said anything of some of them.
@@ -259,7 +265,7 @@ def _is_one_mention(c: Candidates, one: Ints, other: Ints) -> Bools:
 def told_apart(candidates: Candidates, one: Ints, other: Ints) -> Bools:
     """Whether a teacher marked both: to it they are two mentions, nested or crossing."""
     marks = candidates.marks
-    apart: Bools = (marks[one] & marks[other]).any(axis=1)
+    apart: Bools = np.any(marks[one] & marks[other], axis=1)
     return apart
 
 

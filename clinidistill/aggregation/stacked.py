@@ -44,7 +44,7 @@ class Stacked(LabelModel):
         evidence = np.zeros(len(candidates.start))
         evidence[rows] = self._contexts.learn(candidates, rows, truth)
         # What Dawid-Skene makes of a dev document whose gold it has seen says nothing of others: it learns in turns.
-        mentions = Mentions.of(candidates)
+        mentions = candidates.mentions
         features = np.zeros((len(evidence), 5 + len(candidates.labels)))
         for part in gold.parts(_FOLDS, seed=0):
             base = DawidSkene().learn_from(candidates, gold.within(candidates, ~part))
@@ -54,10 +54,10 @@ class Stacked(LabelModel):
         self._base = DawidSkene().learn_from(candidates, gold)
         score = _sigmoid(features @ self._coefficients)
         beliefs = Beliefs(score, score, mentions.mention)
-        self.threshold = best_threshold(beliefs, candidates, gold) if self._asked is None else self._asked
+        self.threshold = beliefs.best_threshold(candidates, gold) if self._asked is None else self._asked
 
     def believe(self, candidates: Candidates) -> Beliefs:
-        mentions = Mentions.of(candidates)
+        mentions = candidates.mentions
         features = self._features(candidates, mentions, self._base, self._contexts.evidence(candidates))
         score = _sigmoid(features @ self._coefficients)
         return Beliefs(score, score, mentions.mention)
@@ -100,11 +100,3 @@ def logistic_regression(features: Floats, truth: Floats, penalty: float = 10.0, 
         if np.abs(step).max(initial=0) < 1e-8:
             break
     return coefficients
-
-
-def best_threshold(beliefs: Beliefs, candidates: Candidates, gold: Gold) -> float:
-    """The threshold with the best strict F1 among forty quantiles of the scores where people looked."""
-    scores = beliefs.score[gold.truth >= 0]
-    tried = np.unique(np.quantile(scores, np.linspace(0, 0.975, 40))) if len(scores) else np.array([0.5])
-    found = [gold.strict_f1(beliefs.keep(candidates, float(threshold))) for threshold in tried]
-    return float(min(tried[int(np.argmax(found))], 1 - 1e-9))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from clinidistill.aggregation.gold import Gold
 from clinidistill.aggregation.label_model import Beliefs, Floats, LabelModel
 from clinidistill.aggregation.majority import Majority, vote_shares
-from clinidistill.aggregation.mentions import Candidates, Mentions
+from clinidistill.aggregation.mentions import Candidates
 from clinidistill.aggregation.parameters import for_teachers
 
 __all__ = ["Weighted"]
@@ -21,7 +21,7 @@ class Weighted(LabelModel):
     """A vote weighted by F1: mentions that teachers of more than a share of the weight marked.
 
     A teacher's weight on a label is a power of its strict F1 on it in the dev documents, drawn to its F1 on all labels
-    where there are few mentions. Of four powers (1 to 8; higher ones listen to the best teachers only) and many
+    where there are few mentions. Of four powers (1 to 8; higher ones listen to the best teachers only) and all
     thresholds, those with the best strict F1 on dev are taken. Without dev, F1 against the majority stands in for F1,
     with power 1 and a threshold of one half.
 
@@ -37,23 +37,22 @@ class Weighted(LabelModel):
         self.flat = flat
 
     def learn(self, candidates: Candidates, gold: Gold | None) -> None:
-        mentions = Mentions.of(candidates)
+        mentions = candidates.mentions
         self.threshold = 0.5 if self._asked is None else self._asked
         if gold is None:
             self.weights = _f1(candidates, _consensus(candidates))
             return
         f1 = _f1(candidates, gold)
-        thresholds = np.arange(0.05, 0.95, 0.05) if self._asked is None else [self._asked]
         best = -1.0
         for power in _POWERS:
             beliefs = Beliefs.of_mentions(mentions, vote_shares(mentions, f1**power), f1**power)
-            for threshold in thresholds:
-                found = gold.strict_f1(beliefs.keep(candidates, float(threshold)))
-                if found > best:
-                    best, self.weights, self.threshold = found, f1**power, float(threshold)
+            threshold = beliefs.best_threshold(candidates, gold) if self._asked is None else self._asked
+            found = gold.strict_f1(beliefs.keep(candidates, threshold))
+            if found > best:
+                best, self.weights, self.threshold = found, f1**power, threshold
 
     def believe(self, candidates: Candidates) -> Beliefs:
-        mentions = Mentions.of(candidates)
+        mentions = candidates.mentions
         weights = for_teachers(self.weights, self._fitted_teachers, candidates.teachers)
         new = len(candidates.labels) - weights.shape[1]
         if new:  # labels that were not there when it learned

@@ -4,6 +4,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opinions import DISEASE, DRUG, NOTE, keys, said, silver
 
 from clinidistill.aggregation import Aggregator, load_aggregator
 from clinidistill.aggregation.majority import Majority
@@ -13,34 +14,12 @@ from clinidistill.labels import Labels, Opinions
 from clinidistill.registry import registry
 from clinidistill.types import Annotation, Document, Span
 
-NOTE = Document("n1", "On metformin for diabetes.")
-DRUG, DISEASE = (3, 12, "medication"), (17, 25, "disease")
 
-
-def said(teacher, *keys, covers=None, error=None, **fields):
-    return Annotation("n1", teacher, tuple(Span(*key, **fields) for key in keys), covers, error)
-
-
-def silver(aggregator, *annotations):
-    labels = Labels(
-        [NOTE],
-        [a.teacher for a in annotations],
-        lambda name, _: {a.document_id: a for a in annotations if a.teacher == name},
-    )
-    (document,) = aggregator.combine(labels)
-    return document
-
-
-def keys(document):
-    return [span.key for span in document.spans]
-
-
-def test_union_keeps_what_anyone_marked_intersection_what_all_majority_what_most():
+def test_union_keeps_what_anyone_marked_and_intersection_what_all_marked():
     opinions = said("a", DRUG, DISEASE), said("b", DRUG), said("c", DRUG, DISEASE), said("d", (0, 2, "medication"))
     assert keys(silver(Union(), *opinions)) == [(0, 2, "medication"), DRUG, DISEASE]
     assert keys(silver(Intersection(), *opinions[:3])) == [DRUG]
     assert keys(silver(Intersection(), *opinions)) == []
-    assert keys(silver(Majority(), *opinions)) == [DRUG]  # disease: 2 of 4 is a tie
 
 
 def test_scores_are_the_share_of_voters():
@@ -87,7 +66,7 @@ def test_silver_covers_what_its_teachers_knew_and_nothing_where_none_answered(co
 
 
 def test_a_document_all_teachers_failed_on_claims_nothing():
-    document = silver(Majority(), said("a", error="Timeout"), said("b", error="Timeout"))
+    document = silver(Union(), said("a", error="Timeout"), said("b", error="Timeout"))
     assert (document.spans, document.covers) == ((), frozenset())
 
 
@@ -101,36 +80,9 @@ def test_the_first_code_wins_and_later_ones_fill_gaps():
     assert [(span.key, span.code) for span in document.spans] == [(DRUG, "6809"), (DISEASE, "6809")]
 
 
-def test_a_teacher_that_marks_a_span_twice_votes_once():
-    document = silver(Majority(), said("a", DRUG, DRUG), said("b"), said("c", DISEASE))
-    assert keys(document) == []
-
-
 def test_fragments_of_the_first_teacher_are_kept():
     fragments = ((3, 5), (10, 12))
     assert silver(Union(), said("a", DRUG, fragments=fragments), said("b", DRUG)).spans[0].fragments == fragments
-
-
-@pytest.mark.parametrize(
-    ("threshold", "votes", "voters", "kept"),
-    [
-        (0, 1, 9, True),
-        (0.5, 1, 2, False),
-        (0.5, 2, 3, True),
-        (2 / 3, 2, 3, False),
-        (2 / 3, 3, 4, True),
-        (0.29, 29, 100, False),
-    ],
-)
-def test_a_majority_passes_its_threshold_and_a_tie_does_not(threshold, votes, voters, kept):
-    opinions = [said(f"t{n}", *([DRUG] if n < votes else [])) for n in range(voters)]
-    assert keys(silver(Majority(threshold), *opinions)) == ([DRUG] if kept else [])
-
-
-@pytest.mark.parametrize("threshold", [-0.1, 1, 1.5, float("nan")])
-def test_a_threshold_outside_its_range_is_refused(threshold):
-    with pytest.raises(OptionError, match="threshold"):
-        Majority(threshold)
 
 
 def test_votes_are_loaded_by_name():
@@ -185,43 +137,23 @@ panels = st.lists(annotations, min_size=1, max_size=6).map(
 
 
 def kept(aggregator, panel):
-    return {(span.key, span.score) for span in silver(aggregator, *panel).spans}
+    return {span.key: span.score for span in silver(aggregator, *panel).spans}
 
 
-def only_keys(pairs):
-    return {key for key, _ in pairs}
-
-
-@given(panels, st.sampled_from([Fraction(0), Fraction(1, 3), Fraction(1, 2), Fraction(2, 3), Fraction(9, 10)]))
-def test_votes_agree_with_counting_by_hand(panel, threshold):
+@given(panels)
+def test_votes_agree_with_counting_by_hand(panel):
     alive = [a for a in panel if a.error is None]
     votes = Counter(key for a in alive for key in {s.key for s in a.spans if a.covers is None or s.label in a.covers})
     voters = {key: sum(a.covers is None or key[2] in a.covers for a in alive) for key in votes}
     shares = {key: Fraction(votes[key], voters[key]) for key in votes}
-    assert kept(Union(), panel) == {(key, float(share)) for key, share in shares.items()}
-    assert only_keys(kept(Intersection(), panel)) == {key for key, share in shares.items() if share == 1}
-    most = {key for key, share in shares.items() if share > threshold}
-    assert only_keys(kept(Majority(float(threshold)), panel)) == most
-
-
-@given(panels)
-def test_intersection_is_within_majority_is_within_union(panel):
-    assert kept(Intersection(), panel) <= kept(Majority(), panel) <= kept(Union(), panel)
-
-
-@given(annotations.filter(lambda a: not a.failed), st.integers(1, 7))
-def test_a_majority_of_teachers_that_say_the_same_says_what_they_say(one, n):
-    panel = [Annotation("n1", f"t{i}", one.spans, one.covers) for i in range(n)]
-    expected = {(span.key, 1.0) for span in one.spans if one.knows(span.label)}
-    for aggregator in (Union(), Majority(), Intersection()):
-        assert kept(aggregator, panel) == expected
-        assert silver(aggregator, *panel).covers == one.covers
+    assert kept(Union(), panel) == {key: float(share) for key, share in shares.items()}
+    assert kept(Intersection(), panel) == {key: 1.0 for key, share in shares.items() if share == 1}
 
 
 @given(panels, st.randoms())
 def test_the_order_of_teachers_does_not_change_the_spans(panel, rng):
     shuffled = rng.sample(panel, len(panel))
-    for aggregator in (Union(), Majority(), Intersection()):
+    for aggregator in (Union(), Intersection()):
         assert kept(aggregator, panel) == kept(aggregator, shuffled)
         assert silver(aggregator, *panel).covers == silver(aggregator, *shuffled).covers
 
@@ -232,7 +164,6 @@ def test_a_flat_vote_keeps_the_longest_of_overlapping_spans_then_that_with_most_
     opinions = said("a", short, as_disease), said("b", long, as_symptom), said("c", short, as_symptom)
     assert keys(silver(Union(), *opinions)) == [short, long, as_disease, as_symptom]
     assert keys(silver(Union(flat=True), *opinions)) == [long, as_symptom]
-    assert keys(silver(Majority(flat=True), *opinions)) == [short, as_symptom]
 
 
 @given(panels)

@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "clinidistill.aggregation": ("Aggregator", "load_aggregator", "register_aggregator"),
+    "clinidistill.aggregation": (
+        "Aggregator",
+        "Combination",
+        "LabelModel",
+        "Search",
+        "load_aggregator",
+        "register_aggregator",
+        "search_teachers",
+    ),
     "clinidistill.aggregation.agreement": ("Agreement", "agreement"),
     "clinidistill.aggregation.review": ("review_queue",),
     "clinidistill.datasets": ("Dataset", "MemoryDataset", "load_dataset", "register_dataset"),
@@ -82,8 +90,12 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from clinidistill import errors as errors
     from clinidistill.aggregation import Aggregator as Aggregator
+    from clinidistill.aggregation import Combination as Combination
+    from clinidistill.aggregation import LabelModel as LabelModel
+    from clinidistill.aggregation import Search as Search
     from clinidistill.aggregation import load_aggregator as load_aggregator
     from clinidistill.aggregation import register_aggregator as register_aggregator
+    from clinidistill.aggregation import search_teachers as search_teachers
     from clinidistill.aggregation.agreement import Agreement as Agreement
     from clinidistill.aggregation.agreement import agreement as agreement
     from clinidistill.aggregation.review import review_queue as review_queue

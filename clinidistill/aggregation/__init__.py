@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import Any, cast
 
 from clinidistill.aggregation.base import Aggregator
+from clinidistill.aggregation.label_model import LabelModel
+from clinidistill.aggregation.search import Combination, Search, search_teachers
 from clinidistill.registry import registry
 
-__all__ = ["Aggregator", "load_aggregator", "register_aggregator"]
+__all__ = [
+    "Aggregator",
+    "Combination",
+    "LabelModel",
+    "Search",
+    "load_aggregator",
+    "register_aggregator",
+    "search_teachers",
+]
 
 register_aggregator = registry("aggregators").register
 """Class decorator: makes an :class:`Aggregator` loadable by a name."""
@@ -17,7 +27,8 @@ def load_aggregator(name: str, /, **options: Any) -> Aggregator:
     """The aggregator called `name`.
 
     Args:
-        name: ``"union"``, ``"intersection"``, ``"majority"``, or a plugin's.
+        name: ``"majority"``, ``"weighted"``, ``"dawid-skene"``, ``"hmm"``, ``"stacked"``, ``"auto"``, ``"union"``,
+            ``"intersection"``, or a plugin's.
         options: as that aggregator takes them.
 
     Raises:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clinidistill.aggregation.mentions import ABSTAINS, Candidates, overlap_groups
+from clinidistill.evaluation.tokens import overlapped_tokens
 
 __all__ = ["Atoms", "Bucket"]
 
 Ints = NDArray[np.int64]
-_TOKEN = re.compile(r"\w+|[^\w\s]")
 _LENGTHS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256])
 
 
@@ -61,9 +60,14 @@ class Atoms:
         if not len(group):
             return cls(group, group, group, [])
         size = int(c.end.max()) + 1
-        points = np.unique(
-            np.concatenate([group * size + c.start, _ends(c, group) + group * size, _tokens(c, group, size)])
-        )
+        opening = np.searchsorted(group, np.arange(group[-1] + 1))
+        final = np.maximum.reduceat(c.end, opening)
+        texts = [c.texts[n] for n in c.document[opening].tolist()]
+        owner, token = overlapped_tokens(texts, c.start[opening], final)
+        inner = token >= c.start[opening][owner]  # all but a word that begins before its group
+        cuts = (group * size + c.start, group * size + _ends(c, group, final), (owner * size + token)[inner])
+        points = np.sort(np.concatenate(cuts))
+        points = points[np.diff(points, prepend=-1) > 0]
         offset = np.searchsorted(points, np.arange(group[-1] + 2) * size)
         first = np.searchsorted(points, group * size + c.start)
         last = np.searchsorted(points, group * size + c.end)
@@ -80,7 +84,7 @@ class Atoms:
         silent = np.where(c.knows.any(axis=2), 0, ABSTAINS).astype(np.int16)
         tags = silent[np.repeat(document, length + 1)]  # a row a point; the last of a group is no atom
         tags[first[candidate][pair] + within, teacher[pair]] = 2 * c.label[candidate][pair] + 1 + (within > 0)
-        patterns, known_as = np.unique(c.knows.reshape(c.documents, -1), axis=0, return_inverse=True)
+        covers, kind = c.cover_kinds
         buckets = []
         for at, longest in enumerate(_LENGTHS):
             shortest = _LENGTHS[at - 1] if at else 0
@@ -95,38 +99,26 @@ class Atoms:
             keys = np.concatenate(
                 [
                     padded.reshape(len(groups), -1),
-                    known_as.reshape(-1)[document[groups]][:, None],
+                    kind[document[groups]][:, None],
                     length[groups][:, None],
                 ],
                 axis=1,
             ).astype(np.int32)
             view = np.ascontiguousarray(keys).view(np.dtype((np.void, keys.itemsize * keys.shape[1]))).reshape(-1)
             _, chosen, sequence, count = np.unique(view, return_index=True, return_inverse=True, return_counts=True)
-            knows = patterns[keys[chosen, -2]].reshape(len(chosen), *c.knows.shape[1:])
+            knows = covers[keys[chosen, -2]]
             buckets.append(Bucket(padded[chosen], length[groups][chosen], knows, count, sequence.reshape(-1), groups))
         start = offset[group]
         return cls(group, first - start, last - start, buckets)
 
 
-def _ends(c: Candidates, group: Ints) -> Ints:
+def _ends(c: Candidates, group: Ints, final: Ints) -> Ints:
     """Where each candidate's last atom ends: at its end within a word, else where its group ends (a point anyway)."""
-    final = np.zeros(int(group[-1]) + 1, dtype=np.int64)
-    np.maximum.at(final, group, c.end)
     ends = c.end.copy()
-    texts = [c.texts[document] for document in c.document.tolist()]
-    spaced = np.array([text[end : end + 1].isspace() for text, end in zip(texts, c.end.tolist(), strict=True)])
+    inside = np.flatnonzero(c.end < final[group])
+    after = [
+        c.texts[n][end : end + 1] for n, end in zip(c.document[inside].tolist(), c.end[inside].tolist(), strict=True)
+    ]
+    spaced = inside[[character.isspace() for character in after]]
     ends[spaced] = final[group[spaced]]
     return ends
-
-
-def _tokens(c: Candidates, group: Ints, size: int) -> Ints:
-    """Where the tokens of each group start."""
-    first = np.searchsorted(group, np.arange(group[-1] + 1))
-    final = np.zeros(len(first), dtype=np.int64)
-    np.maximum.at(final, group, c.end)
-    found: list[int] = []
-    rows = zip(c.document[first].tolist(), c.start[first].tolist(), final.tolist(), strict=True)
-    for number, (document, start, end) in enumerate(rows):
-        base = number * size
-        found.extend([base + token.start() for token in _TOKEN.finditer(c.texts[document], start, end)])
-    return np.array(found, dtype=np.int64)

@@ -12,7 +12,7 @@ from clinidistill.aggregation.dawid_skene import can_tell, diagonal_prior, estim
 from clinidistill.aggregation.gold import Gold
 from clinidistill.aggregation.label_model import Beliefs, LabelModel
 from clinidistill.aggregation.mentions import Candidates
-from clinidistill.errors import ConfigError
+from clinidistill.errors import ConfigError, OptionError
 from clinidistill.registry import registry
 
 __all__ = ["Auto", "cross_validated", "heldout_likelihood"]
@@ -46,7 +46,7 @@ class Auto(LabelModel):
 
     def __init__(self, among: Sequence[str] | None = None, folds: int = 5, seed: int = 0, flat: bool = False):
         if folds < 2:
-            raise ConfigError(f"auto: folds {folds} must be at least 2")
+            raise OptionError(f"auto: folds {folds} must be at least 2")
         self.among, self.folds, self.seed, self.flat = among, folds, seed, flat
         for name in among or ():
             label_model(name)
@@ -97,10 +97,14 @@ def cross_validated(model: LabelModel, candidates: Candidates, gold: Gold, folds
     if not model.learns_from_dev:
         kept = model.learn_from(candidates, None).believe(candidates).keep(candidates, model.threshold)
         return kept[gold.truth[kept] >= 0]
+    parts = gold.parts(folds, seed)
+    if len(parts) < 2:
+        raise ConfigError(
+            "cross-validation needs at least two dev documents in which people looked for labels that the teachers "
+            "know; label more, or do without dev"
+        )
     found = []
-    for part in gold.parts(folds, seed):
-        if part.all() or not gold.looked[~part].any():
-            raise ConfigError("cross-validation needs at least two dev documents; label more, or do without dev")
+    for part in parts:
         model.learn_from(candidates, gold.within(candidates, ~part))
         kept = model.believe(candidates).keep(candidates, model.threshold)
         found.append(kept[part[candidates.document[kept]]])
@@ -115,7 +119,7 @@ def heldout_likelihood(model: LabelModel, candidates: Candidates, folds: int, se
     All models are so measured on the same votes, whatever they see of them.
     """
     mentions, classes = candidates.mentions, 1 + len(candidates.labels)
-    known, document = can_tell(mentions), candidates.document[mentions.anchor]
+    known, document = can_tell(mentions, np.arange(len(mentions))), mentions.document
     found = []
     division = np.random.default_rng(seed).permutation(candidates.documents) % folds
     for part in range(folds):

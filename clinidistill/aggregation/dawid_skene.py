@@ -168,15 +168,20 @@ class DawidSkene(LabelModel):
             raise OptionError(f"dawid-skene: dev_weight {dev_weight} must be at least 1")
 
     def learn(self, candidates: Candidates, gold: Gold | None) -> None:
-        mentions = candidates.mentions
-        known = None if gold is None else gold.classes(mentions)
-        weights = None if known is None else np.where(known >= 0, self.dev_weight, 1.0)
-        classes = 1 + len(candidates.labels)
+        mentions, classes = candidates.mentions, 1 + len(candidates.labels)
+        # Mentions with the same votes are one item that occurs more often; so are those that people call the same.
+        first, kind = mentions.patterns
+        known, weight = None, np.ones(len(kind))
+        if gold is not None:
+            known = gold.classes(mentions)
+            weight = np.where(known >= 0, self.dev_weight, 1.0)
+            _, first, kind = np.unique(kind * (classes + 1) + known + 1, return_index=True, return_inverse=True)
+            known = known[first]
         self._model = dawid_skene(
-            mentions.votes,
+            mentions.votes[first],
             classes,
-            weights=weights,
-            knows=can_tell(mentions),
+            weights=np.bincount(kind.reshape(-1), weight, len(first)).astype(np.float64),
+            knows=can_tell(mentions, first),
             known=known,
             prior=diagonal_prior(classes),
             voted_only=True,
@@ -184,21 +189,31 @@ class DawidSkene(LabelModel):
 
     def believe(self, candidates: Candidates) -> Beliefs:
         mentions, model = candidates.mentions, self.model_for(candidates)
-        posterior, _ = model.posterior(mentions.votes, can_tell(mentions), voted_only=True)
-        return Beliefs.of_mentions(mentions, posterior[:, 1:], model.found)
+        first, kind = mentions.patterns
+        posterior, _ = model.posterior(mentions.votes[first], can_tell(mentions, first), voted_only=True)
+        return Beliefs.of_mentions(mentions, posterior[kind, 1:], model.found)
 
     def model_for(self, candidates: Candidates) -> Confusions:
         """What was learned, for these teachers and labels; unknown ones are taken to be like the known on average."""
-        confusion = for_teachers(self._model.confusion, self._fitted_teachers, candidates.teachers)
         prior, labels = self._model.prior, len(candidates.labels)
         fitted = len(prior) - 1
+        confusion = for_teachers(
+            self._model.confusion, self._fitted_teachers, candidates.teachers, _by_row(diagonal_prior(1 + fitted))
+        )
         prior = np.concatenate([prior, np.full(labels - fitted, prior[1:].mean() if fitted else 1.0)])
-        return Confusions(prior / prior.sum(), for_labels(confusion, fitted, labels))
+        confusion = for_labels(confusion, fitted, _by_row(diagonal_prior(1 + labels)))
+        return Confusions(prior / prior.sum(), confusion)
 
 
-def can_tell(mentions: Mentions) -> Bools:
-    """Whether a teacher can tell a class at a mention: "none" if it has a vote at all."""
-    return np.concatenate([(mentions.votes >= 0)[:, :, None], mentions.knows], axis=2)
+def can_tell(mentions: Mentions, rows: Ints) -> Bools:
+    """Whether a teacher can tell a class at some mentions: "none" if it has a vote at all."""
+    knows = mentions.candidates.knows[mentions.document[rows]]
+    return np.concatenate([(mentions.votes[rows] >= 0)[:, :, None], knows], axis=2)
+
+
+def _by_row(counts: Floats) -> Floats:
+    shares: Floats = counts / counts.sum(axis=1, keepdims=True)
+    return shares
 
 
 def diagonal_prior(classes: int) -> Floats:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clinidistill.aggregation.mentions import ABSTAINS, Candidates, Mentions
 from clinidistill.errors import ConfigError
+from clinidistill.evaluation.tables import SpanTable, overlapping_pairs
 from clinidistill.labels import Opinions
 from clinidistill.types import Document
 
@@ -71,12 +72,16 @@ class Gold:
             self.spans[documents[self.spans[:, 0]]],
         )
 
+    def only(self, kept: Bools) -> Gold:
+        """The same for some of the candidates."""
+        return Gold(self.truth[kept], self.looked, self.spans)
+
     def parts(self, number: int, seed: int) -> list[Bools]:
         """The documents that people looked at, in so many random parts of about the same size, each as a mask."""
         documents = np.flatnonzero(self.looked.any(axis=1))
         shuffled = np.random.default_rng(seed).permutation(documents)
         masks = []
-        for part in np.array_split(shuffled, min(number, len(shuffled))):
+        for part in np.array_split(shuffled, min(number, len(shuffled))) if len(shuffled) else []:
             mask = np.zeros(len(self.looked), dtype=bool)
             mask[part] = True
             masks.append(mask)
@@ -93,16 +98,19 @@ class Gold:
 
         A mention is what people call a mention that overlaps its anchor, of its own label if there is one.
         """
-        c = mentions.candidates
-        anchor = mentions.anchor
+        c, anchor = mentions.candidates, mentions.anchor
         looked = self.looked[c.document[anchor]]
         classes = np.where(looked.all(axis=1), 0, ABSTAINS)
-        first = np.searchsorted(self.spans[:, 0], np.arange(c.documents + 1))
-        for n in np.flatnonzero(looked.any(axis=1)).tolist():
-            a = anchor[n]
-            rows = self.spans[first[c.document[a]] : first[c.document[a] + 1]]
-            rows = rows[(rows[:, 1] < c.end[a]) & (c.start[a] < rows[:, 2])]
-            if len(rows):
-                shared = np.minimum(rows[:, 2], c.end[a]) - np.maximum(rows[:, 1], c.start[a])
-                classes[n] = rows[np.lexsort((shared, rows[:, 3] == c.label[a]))[-1], 3] + 1
+        document, start, end, label = self.spans.T
+        wanted, found = (
+            SpanTable(*columns, documents=c.documents, labels=c.labels)
+            for columns in (
+                (document, start, end, label),
+                (c.document[anchor], c.start[anchor], c.end[anchor], c.label[anchor]),
+            )
+        )
+        span, mention = overlapping_pairs(wanted, found)  # both are sorted already: rows keep their places
+        shared = np.minimum(wanted.end[span], found.end[mention]) - np.maximum(wanted.start[span], found.start[mention])
+        order = np.lexsort((shared, wanted.label[span] == found.label[mention]))  # the best last: it overwrites
+        classes[mention[order]] = wanted.label[span[order]] + 1
         return classes

@@ -18,6 +18,7 @@ __all__ = ["HMM", "Chain", "Lattice"]
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+_LEAST = -60.0  # log-likelihood ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ class Chain:
         """Messages over sequences; padding is "outside"; only labels that someone marked at an atom are possible."""
         signs = self._log_signs(bucket)
         top = signs.max(axis=2)
-        e = np.exp(signs - top[:, :, None])
+        # No sign is so telling that a state becomes impossible: many teachers' might multiply to nothing.
+        e = np.where(signs > -np.inf, np.exp(np.maximum(signs - top[:, :, None], _LEAST)), 0.0)
         number, width, states = e.shape
         forward, backward, scale = np.empty_like(e), np.empty_like(e), np.empty((number, width))
         before = np.zeros((number, states))
@@ -237,8 +239,12 @@ class HMM(LabelModel):
 
     def believe(self, candidates: Candidates) -> Beliefs:
         fitted, labels = (len(self._chain.transition) - 1) // 2, len(candidates.labels)
-        emission = for_teachers(self._chain.emission, self._fitted_teachers, candidates.teachers)
-        chain = Chain(for_labels(self._chain.transition, fitted, labels), for_labels(emission, fitted, labels))
+        emission = for_teachers(
+            self._chain.emission, self._fitted_teachers, candidates.teachers, _by_row(_prior(fitted))
+        )
+        allowed = allowed_transitions(2 * labels + 1)
+        transition = _by_row(for_labels(self._chain.transition, fitted, _by_row(allowed)) * allowed)
+        chain = Chain(transition, for_labels(emission, fitted, _by_row(_prior(labels))))
         atoms = Atoms.of(candidates)
         marginal, exact = np.zeros(len(atoms.group)), np.zeros(len(atoms.group))
         bucket_of = np.full(int(atoms.group.max(initial=-1)) + 1, -1)
@@ -252,7 +258,12 @@ class HMM(LabelModel):
             places = (row_of[atoms.group[of]], atoms.first[of], atoms.last[of], candidates.label[of])
             marginal[of] = _marginal(lattice, places)
             exact[of] = _exact(chain, lattice, places)
-        return Beliefs(marginal, exact, candidates.mentions.mention)
+        return Beliefs(marginal, exact, candidates.mentions)
+
+
+def _by_row(counts: Floats | Bools) -> Floats:
+    shares: Floats = counts / counts.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _prior(labels: int) -> Floats:

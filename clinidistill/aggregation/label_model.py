@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clinidistill.aggregation.base import Aggregator
 from clinidistill.aggregation.gold import Gold
-from clinidistill.aggregation.mentions import Candidates, Mentions, first_of_each
+from clinidistill.aggregation.mentions import Candidates, Mentions
 from clinidistill.errors import ConfigError, OptionError
 from clinidistill.labels import Labels, Opinions
 from clinidistill.types import Document, Span, flatten
@@ -26,15 +26,14 @@ class Beliefs:
 
     Args:
         score: between 0 and 1 for each candidate: the silver span's score if it is kept.
-        rank: a number for each candidate; of candidates that exclude each other the highest is kept.
-        within: candidates with the same number exclude each other (those of one mention).
-        nested: whether silver spans of one label may overlap.
+        rank: a number for each candidate; of the candidates of a mention the highest is kept.
+        mentions: which candidates exclude each other; None: none do.
     """
 
-    __slots__ = ("nested", "rank", "score", "within")
+    __slots__ = ("mentions", "rank", "score")
 
-    def __init__(self, score: Floats, rank: Floats, within: NDArray[np.int64], *, nested: bool = False):
-        self.score, self.rank, self.within, self.nested = score, rank, within, nested
+    def __init__(self, score: Floats, rank: Floats, mentions: Mentions | None):
+        self.score, self.rank, self.mentions = score, rank, mentions
 
     @classmethod
     def of_mentions(cls, mentions: Mentions, posterior: Floats, weights: Floats) -> Beliefs:
@@ -47,34 +46,31 @@ class Beliefs:
         """
         c = mentions.candidates
         score = posterior[mentions.mention, c.label]
-        support = np.einsum("cj,jc->c", c.marks, weights[:, c.label])
-        return cls(
-            score, score + 1e-6 * support / max(float(weights.sum(axis=0).max(initial=0)), 1e-12), mentions.mention
-        )
+        support = (c.marks @ weights)[np.arange(len(score)), c.label]
+        return cls(score, score + 1e-6 * support / max(float(weights.sum(axis=0).max(initial=0)), 1e-12), mentions)
 
-    def best_threshold(self, candidates: Candidates, gold: Gold) -> float:
-        """The threshold that gives the best strict F1 where people looked, overlaps between mentions aside."""
-        size = candidates.end - candidates.start
-        top = first_of_each(self.within, np.lexsort((-size, -self.rank, self.within)))
+    def best_threshold(self, candidates: Candidates, gold: Gold) -> tuple[float, float]:
+        """The threshold that gives the best strict F1 where people looked, and that F1, overlaps of mentions aside."""
+        top = np.arange(len(self.score)) if self.mentions is None else self.mentions.best(self.rank)
         top = top[gold.truth[top] >= 0]
         top = top[np.argsort(-self.score[top], kind="stable")]
         if not len(top):
-            return 0.5
+            return 0.5, 0.0
         score = self.score[top]
-        right = np.cumsum(gold.truth[top] == 1)
-        f1 = 2 * right / (np.arange(1, len(top) + 1) + len(gold.spans))
+        f1 = 2 * np.cumsum(gold.truth[top] == 1) / (np.arange(1, len(top) + 1) + len(gold.spans))
         f1[:-1][score[1:] == score[:-1]] = -1.0  # no threshold lies between equal scores
         best = int(np.argmax(f1))
         lower = score[best + 1] if best + 1 < len(top) else 0.0
-        return float(np.clip((score[best] + lower) / 2, 0.0, 1 - 1e-9))
+        return float(np.clip((score[best] + lower) / 2, 0.0, 1 - 1e-9)), float(f1[best])
 
     def keep(self, candidates: Candidates, threshold: float) -> NDArray[np.int64]:
         """The candidates to keep, by place: one a mention, above the threshold, nested only where a teacher nests."""
-        likely = np.flatnonzero(self.score > threshold)
-        size = candidates.end[likely] - candidates.start[likely]
-        best = first_of_each(self.within, likely[np.lexsort((-size, -self.rank[likely], self.within[likely]))])
+        likely = self.score > threshold
+        if self.mentions is None:
+            return np.flatnonzero(likely)
+        best = self.mentions.best(np.where(likely, self.rank, -np.inf))
         best.sort()
-        return best if self.nested else _without_overlaps(candidates, best, self.score)
+        return _without_overlaps(candidates, best, self.score)
 
 
 class LabelModel(Aggregator):
@@ -156,7 +152,7 @@ def _without_overlaps(c: Candidates, kept: NDArray[np.int64], score: Floats) -> 
         return kept
     size = int(c.end[kept].max()) + 1
     lane = (c.label[kept] * c.documents + c.document[kept]) * size  # each label of each document on a line of its own
-    order = np.lexsort((c.start[kept], lane))
+    order = np.argsort(c.label[kept].astype(np.int16), kind="stable")  # within a label they are by place already
     start, end = (lane + c.start[kept])[order], (lane + c.end[kept])[order]
     reach = np.maximum.accumulate(end)
     clash = start[1:] < reach[:-1]
@@ -188,21 +184,22 @@ def _spans(c: Candidates, beliefs: Beliefs, kept: NDArray[np.int64]) -> list[lis
         for _, document, start, end, label, score in rows:
             spans[document].append(Span(start, end, c.labels[label], min(score, 1.0)))
         return spans
-    codes = _codes(c, beliefs)
+    of = np.arange(len(c.start)) if beliefs.mentions is None else beliefs.mentions.mention
+    codes = _codes(c, beliefs.rank, of)
     for row, document, start, end, label, score in rows:
         code, fragments = c.extras.get((document, start, end, label), (None, ()))
         if code is None:
-            code = codes.get((int(beliefs.within[row]), label))
+            code = codes.get((int(of[row]), label))
         spans[document].append(Span(start, end, c.labels[label], min(score, 1.0), code=code, fragments=fragments))
     return spans
 
 
-def _codes(c: Candidates, beliefs: Beliefs) -> dict[tuple[int, int], str]:
+def _codes(c: Candidates, rank: Floats, of: NDArray[np.int64]) -> dict[tuple[int, int], str]:
     """The code of the likeliest candidate that has one, by mention and label."""
     codes: dict[tuple[int, int], str] = {}
     place = {key: extra[0] for key, extra in c.extras.items() if extra[0] is not None}
-    for row in np.argsort(-beliefs.rank, kind="stable").tolist():
+    for row in np.argsort(-rank, kind="stable").tolist():
         code = place.get((int(c.document[row]), int(c.start[row]), int(c.end[row]), int(c.label[row])))
         if code is not None:
-            codes.setdefault((int(beliefs.within[row]), int(c.label[row])), code)
+            codes.setdefault((int(of[row]), int(c.label[row])), code)
     return codes

@@ -49,11 +49,12 @@ def vote_shares(mentions: Mentions, weights: Floats) -> Floats:
         mentions: who marked what.
         weights: of each teacher on each label, shape ``(teachers, labels)``.
     """
-    labels = np.arange(weights.shape[1])
-    for_label = mentions.votes[:, :, None] == labels + 1
-    voting = np.einsum("mjk,jk->mk", mentions.knows, weights)
+    first, kind = mentions.patterns
+    votes, knows = mentions.votes[first], mentions.candidates.knows[mentions.document[first]]
+    for_label = votes[:, :, None] == np.arange(weights.shape[1]) + 1
+    voting = np.einsum("mjk,jk->mk", knows, weights)
     shares: Floats = np.einsum("mjk,jk->mk", for_label, weights) / np.maximum(voting, 1e-12)
-    return shares
+    return shares[kind]
 
 
 def majority_vote(votes: NDArray[np.int64], classes: int) -> Floats:

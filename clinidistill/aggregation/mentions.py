@@ -125,6 +125,13 @@ class Candidates:
         """The candidates that mean the same mention, put together."""
         return Mentions.of(self)
 
+    @cached_property
+    def cover_kinds(self) -> tuple[Bools, Ints]:
+        """What teachers know in a document: one of each kind, shape as `knows`, and each document's kind."""
+        flat = self.knows.reshape(self.documents, len(self.teachers) * len(self.labels))
+        _, first, kind = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+        return self.knows[first], kind.reshape(-1)
+
     def among_documents(self, documents: Bools) -> Candidates:
         """The same documents, as if nobody had said anything of some of them.
 
@@ -174,14 +181,14 @@ class Candidates:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Mentions:
     """Candidates that mean the same mention, put together.
 
     Of a group of overlapping candidates, the one that most teachers marked (of these the longest) is the anchor of a
     mention. It takes all that overlap it, but for those that a teacher marked beside it (nested mentions); what is left
-    makes further mentions in the same way. Teachers that agree on a mention but not on its
-    edges or label so vote for one mention.
+    makes further mentions in the same way. Teachers that agree on a mention but not on its edges or label so vote for
+    one mention.
 
     Args:
         candidates: the spans.
@@ -215,6 +222,33 @@ class Mentions:
     def knows(self) -> Bools:
         """Whether a teacher has a vote on a label at a mention, shape ``(mentions, teachers, labels)``."""
         return self.candidates.knows[self.document]
+
+    @cached_property
+    def members(self) -> Ints:
+        """The candidates, those of a mention side by side, the longest first."""
+        return np.lexsort((self.candidates.start - self.candidates.end, self.mention))
+
+    @cached_property
+    def patterns(self) -> tuple[Ints, Ints]:
+        """Mentions with the same votes by teachers that know the same labels: one of each kind, and each one's kind."""
+        key = self.candidates.cover_kinds[1][self.document]
+        base = len(self.candidates.labels) + 2
+        for votes in self.votes.T:
+            if key.max(initial=0) > 2**62 // base:
+                key = np.unique(key, return_inverse=True)[1].reshape(-1)
+            key = key * base + votes + 1
+        _, first, kind = np.unique(key, return_index=True, return_inverse=True)
+        return first, kind.reshape(-1)
+
+    def best(self, rank: NDArray[np.float64]) -> Ints:
+        """The candidate of each mention with the highest rank, of equal ones the longest; none where all are -inf."""
+        if not len(rank):
+            return np.zeros(0, dtype=np.int64)
+        ordered, mention = rank[self.members], self.mention[self.members]
+        starts = np.flatnonzero(np.diff(mention, prepend=-1))
+        highest = np.maximum.reduceat(ordered, starts)
+        at = np.flatnonzero((ordered == highest[mention]) & (ordered > -np.inf))
+        return self.members[at[np.flatnonzero(np.diff(mention[at], prepend=-1))]]
 
 
 def first_of_each(group: NDArray[Any], order: Ints) -> Ints:

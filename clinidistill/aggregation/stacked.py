@@ -8,7 +8,7 @@ from clinidistill.aggregation.contexts import Contexts
 from clinidistill.aggregation.dawid_skene import DawidSkene
 from clinidistill.aggregation.gold import Gold
 from clinidistill.aggregation.label_model import Beliefs, Floats, LabelModel
-from clinidistill.aggregation.mentions import Candidates, Mentions, first_of_each
+from clinidistill.aggregation.mentions import Candidates, Mentions
 from clinidistill.errors import ConfigError
 
 __all__ = ["Stacked"]
@@ -53,24 +53,24 @@ class Stacked(LabelModel):
         self._coefficients = logistic_regression(features[rows], truth)
         self._base = DawidSkene().learn_from(candidates, gold)
         score = _sigmoid(features @ self._coefficients)
-        beliefs = Beliefs(score, score, mentions.mention)
-        self.threshold = beliefs.best_threshold(candidates, gold) if self._asked is None else self._asked
+        beliefs = Beliefs(score, score, mentions)
+        self.threshold = beliefs.best_threshold(candidates, gold)[0] if self._asked is None else self._asked
 
     def believe(self, candidates: Candidates) -> Beliefs:
         mentions = candidates.mentions
         features = self._features(candidates, mentions, self._base, self._contexts.evidence(candidates))
         score = _sigmoid(features @ self._coefficients)
-        return Beliefs(score, score, mentions.mention)
+        return Beliefs(score, score, mentions)
 
     def _features(self, c: Candidates, mentions: Mentions, base: DawidSkene, evidence: Floats) -> Floats:
         """Shape ``(candidates, 5 + labels)``; labels that were not there when it learned have no intercept."""
         beliefs = base.believe(c)
         believed = np.clip(beliefs.score, 1e-3, 1 - 1e-3)
         logit = np.log(believed / (1 - believed))
-        support = np.einsum("cj,jc->c", c.marks, base.model_for(c).found[:, c.label])
+        support = (c.marks @ base.model_for(c).found)[np.arange(len(logit)), c.label]
         edges = support / np.maximum(np.bincount(mentions.mention, support), 1e-12)[mentions.mention]
         first = np.zeros(len(logit))
-        first[first_of_each(mentions.mention, np.lexsort((c.start - c.end, -beliefs.rank, mentions.mention)))] = 1
+        first[mentions.best(beliefs.rank)] = 1
         label = c.label[:, None] == np.arange(len(self._fitted_labels or ()))
         columns = [logit, np.log(edges + 0.05), evidence, first, first * logit]
         return np.concatenate([np.stack(columns, axis=1), label], axis=1)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from clinidistill.aggregation.gold import Gold
 from clinidistill.aggregation.label_model import Beliefs, LabelModel
 from clinidistill.aggregation.mentions import Candidates
@@ -29,7 +27,7 @@ class _ExactVote(LabelModel):
     def believe(self, candidates: Candidates) -> Beliefs:
         voters = candidates.knows.sum(axis=1)[candidates.document, candidates.label]
         share = candidates.marks.sum(axis=1) / voters
-        return Beliefs(share, share, np.arange(len(share)), nested=True)
+        return Beliefs(share, share, None)
 
 
 class Union(_ExactVote):

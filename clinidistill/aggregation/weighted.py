@@ -46,14 +46,15 @@ class Weighted(LabelModel):
         best = -1.0
         for power in _POWERS:
             beliefs = Beliefs.of_mentions(mentions, vote_shares(mentions, f1**power), f1**power)
-            threshold = beliefs.best_threshold(candidates, gold) if self._asked is None else self._asked
-            found = gold.strict_f1(beliefs.keep(candidates, threshold))
+            threshold, found = beliefs.best_threshold(candidates, gold)
+            if self._asked is not None:
+                threshold, found = self._asked, gold.strict_f1(beliefs.keep(candidates, self._asked))
             if found > best:
                 best, self.weights, self.threshold = found, f1**power, threshold
 
     def believe(self, candidates: Candidates) -> Beliefs:
         mentions = candidates.mentions
-        weights = for_teachers(self.weights, self._fitted_teachers, candidates.teachers)
+        weights = for_teachers(self.weights, self._fitted_teachers, candidates.teachers, np.ones(self.weights.shape[1]))
         new = len(candidates.labels) - weights.shape[1]
         if new:  # labels that were not there when it learned
             mean = weights.mean(axis=1, keepdims=True) if weights.shape[1] else np.ones((len(weights), 1))

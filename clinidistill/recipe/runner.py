@@ -116,9 +116,18 @@ class _Run:
         file = self.folder / "silver.jsonl"
         documents = [None if part is None else _digest_of(part) for part in (labels.documents, dev)]
         inputs = [self.aggregator.fingerprint, [t.fingerprint for t in self.teachers], documents]
-        self.aggregator.fit(labels, dev)  # also when its labels stand, since it combines those of the test notes
+        self._fit(labels, dev)  # also when its labels stand, since it combines those of the test notes
         self._stage("aggregate", inputs, file, lambda: self.aggregator.combine(labels).save(file, "jsonl"))
         return MemoryDataset(load_dataset("jsonl", path=file))
+
+    def _fit(self, labels: Labels, dev: Dataset | None) -> None:
+        """Fit the aggregator; the teachers label the dev notes, too, if it learns from them."""
+        if dev is None or not self.aggregator.learns_from_dev:
+            self.aggregator.fit(labels)
+            return
+        there = {document.id for document in labels.documents}
+        both = MemoryDataset([*labels.documents, *(document for document in dev if document.id not in there)])
+        self.aggregator.fit(self._label(both), dev)
 
     def _train(self, name: str, documents: Dataset, dev: Dataset | None, distiller: Distiller) -> Path:
         folder = self.folder / name

@@ -88,8 +88,8 @@ class Atoms:
         buckets = []
         for at, longest in enumerate(_LENGTHS):
             shortest = _LENGTHS[at - 1] if at else 0
-            final = at == len(_LENGTHS) - 1
-            groups = np.flatnonzero((length > shortest) & ((length <= longest) | final))
+            is_last = at == len(_LENGTHS) - 1
+            groups = np.flatnonzero((length > shortest) & ((length <= longest) | is_last))
             if not len(groups):
                 continue
             width = int(length[groups].max())

@@ -26,9 +26,11 @@ from clinidistill.progress import track
 from clinidistill.registry import registry
 from clinidistill.types import Document, Metrics, SchemeScores, Scores
 
-__all__ = ["Combination", "Search", "search_teachers"]
+__all__ = ["AGGREGATORS", "Combination", "Search", "search_teachers"]
 
 AGGREGATORS = ("union", "majority", "weighted", "dawid-skene")
+"""What is tried unless others are named."""
+
 _SCHEMES = ("strict", "lenient", "token")
 _MOST_SUBSETS = 4095
 Ints = NDArray[np.int64]
@@ -153,7 +155,9 @@ def search_teachers(
     candidates = Candidates.of(opinions, labels.teachers, sorted({s.label for d in notes.values() for s in d.spans}))
     gold = Gold.of(candidates, opinions, notes, "search_teachers")
     subsets = list(_subsets(len(labels.teachers), smallest, largest))
-    judge = _Judge(candidates, gold)
+    judge = _Judge(
+        candidates, gold, {n: each.document.id for n, each in enumerate(opinions) if each.document.id in notes}
+    )
     place = {each.document.id: n for n, each in enumerate(opinions)}
     found: list[tuple[tuple[str, ...], str, Outcomes]] = []
     with track("searching", len(subsets) * len(chosen), show=progress) as bar:
@@ -242,10 +246,11 @@ def _metrics(outcome: Outcomes, interval: tuple[float, float] | None = None) -> 
 class _Judge:
     """Counts and scores silver spans of the dev documents; everything that does not depend on them is done once."""
 
-    def __init__(self, candidates: Candidates, gold: Gold):
-        looked = np.any(gold.looked, axis=1)
-        self._dev = np.cumsum(looked) - 1
-        self._texts = [text for text, here in zip(candidates.texts, looked.tolist(), strict=True) if here]
+    def __init__(self, candidates: Candidates, gold: Gold, dev: dict[int, str]):
+        ordered = sorted(dev, key=dev.__getitem__)  # by id, as evaluate does: the same draws for the intervals
+        self._dev = np.zeros(candidates.documents, dtype=np.int64)
+        self._dev[ordered] = np.arange(len(ordered))
+        self._texts = [candidates.texts[n] for n in ordered]
         self.labels = candidates.labels
         self._gold = self._table(gold.spans.T)
         self._gold_tokens = self._tokens(self._gold)

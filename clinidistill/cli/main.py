@@ -19,6 +19,7 @@ from rich.table import Table
 
 from clinidistill import __version__
 from clinidistill.cli.agreement import agreement
+from clinidistill.cli.combine import combine, search
 from clinidistill.cli.common import Format, Quiet, Rename, err, load, out, progress
 from clinidistill.cli.evaluate import compare, evaluate
 from clinidistill.cli.label import label, relabel
@@ -95,7 +96,9 @@ def demo(
 
 app.command()(label)
 app.command()(relabel)
+app.command()(combine)
 app.command()(agreement)
+app.command()(search)
 app.command()(link)
 app.command()(explain)
 app.command()(errors)

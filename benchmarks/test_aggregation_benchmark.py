@@ -4,45 +4,29 @@ Ours goes from opinions to silver documents, the peers from what they read to wh
 and spaCy documents is not timed, nor is reading spans off crowd-kit's answer. Sides take turns; the best round counts.
 """
 
-import gzip
-import json
 from time import perf_counter
 
 import numpy as np
 import pytest
 from label_model_peers import MODELS, Skweak, TokenMatrix
+from recorded_teachers import held, recorded
 from simulated_teachers import PANELS, simulate
 
 import clinidistill as cd
 from clinidistill.aggregation.dawid_skene import dawid_skene
 from clinidistill.aggregation.majority import majority_vote
-from clinidistill.settings import Settings
 
 ROUNDS = 3
-VAERS = Settings().data / "recorded_llm_vaers"
-VAERS_LABELS = ("investigation", "nervous_AE", "other_AE", "procedure")
 
 
 @pytest.fixture(scope="module", params=["simulated", "VAERS"])
 def labels(request):
     if request.param == "simulated":
         return simulate(PANELS["two general, seven of one label"], documents=1000, seed=0)[1]
-    if not VAERS.is_dir():
-        pytest.skip(f"{VAERS} is absent; see docs/data.md")
-    return recorded()[1]
-
-
-def recorded():
-    """The VAERS passages with gold, and the opinions of the ten recorded models."""
-    gold = cd.load_dataset("jsonl", path=VAERS / "gold.jsonl.gz", id_fields=["split", "id"])
-    test = [document for document in gold if document.meta["split"] == "test"]
-    with gzip.open(VAERS / "responses.jsonl.gz", "rt", encoding="utf-8") as lines:
-        selections = dict.fromkeys((answer["model"], answer["prompt"]) for answer in map(json.loads, lines))
-    teachers = [
-        cd.load_teacher("recorded", path=VAERS / "responses.jsonl.gz", model=model, prompt=prompt, labels=VAERS_LABELS)
-        for model, prompt in selections
-    ]
-    return test, cd.label(test, teachers, progress=False)
+    found = recorded()
+    if found is None:
+        pytest.skip("recorded_llm_vaers is not in $CLINIDISTILL_DATA; see docs/data.md")
+    return held(found[1])
 
 
 def in_turns(**sides):
@@ -72,17 +56,7 @@ def silver(name, labels):
     return lambda: list(cd.load_aggregator(name).fit(labels).combine(labels))
 
 
-def held(labels):
-    """The same labels at hand: no store or file is read while the clock runs."""
-    said = {name: {} for name in labels.teachers}
-    for each in labels:
-        for name, annotation in each.annotations.items():
-            said[name][each.document.id] = annotation
-    return cd.Labels([each.document for each in labels], labels.teachers, lambda teacher, _: said[teacher])
-
-
 def test_majority_against_crowdkit(labels, capsys):
-    labels = held(labels)
     matrix = TokenMatrix(labels)
     frame, classes = matrix.frame(), int(matrix.tags.max()) + 1
     best = in_turns(
@@ -100,7 +74,6 @@ def test_majority_against_crowdkit(labels, capsys):
 
 
 def test_dawid_skene_against_crowdkit(labels, capsys):
-    labels = held(labels)
     matrix = TokenMatrix(labels)
     frame, classes = matrix.frame(), int(matrix.tags.max()) + 1
     best = in_turns(
@@ -113,7 +86,6 @@ def test_dawid_skene_against_crowdkit(labels, capsys):
 
 
 def test_hmm_against_skweak(labels, capsys):
-    labels = held(labels)
     peer = Skweak(labels)
 
     def theirs():

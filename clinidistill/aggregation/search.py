@@ -162,17 +162,16 @@ def search_teachers(
     found: list[tuple[tuple[str, ...], str, Outcomes]] = []
     with track("searching", len(subsets) * len(chosen), show=progress) as bar:
         for subset in subsets:
-            some = candidates.only(subset)
-            of_some = gold.only(np.any(candidates.marks[:, subset], axis=1))
+            marked = np.any(candidates.marks[:, subset], axis=1)
+            number, some, of_some = np.flatnonzero(marked), candidates.only(subset), gold.only(marked)
             for name, aggregator in chosen:
                 if isinstance(aggregator, LabelModel):
                     kept = cross_validated(aggregator, some, of_some, folds, seed)
-                    kept = kept[of_some.truth[kept] >= 0]
-                    table = np.stack([some.document[kept], some.start[kept], some.end[kept], some.label[kept]])
+                    outcomes = judge.of_candidates(number[kept[of_some.truth[kept] >= 0]])
                 else:
                     silver = _combined(aggregator, labels.select(*some.teachers), notes, folds, seed)
-                    table = _rows(silver, place, candidates.labels, gold)
-                found.append((some.teachers, name, judge.outcomes(table)))
+                    outcomes = judge.of_spans(_rows(silver, place, candidates.labels, gold))
+                found.append((some.teachers, name, outcomes))
                 bar.advance()
     intervals = judge.intervals([outcomes for *_, outcomes in found], bootstrap, seed, confidence)
     rows = [
@@ -252,13 +251,41 @@ class _Judge:
         self._dev[ordered] = np.arange(len(ordered))
         self._texts = [candidates.texts[n] for n in ordered]
         self.labels = candidates.labels
+        self._reach = 1 + max(map(len, self._texts), default=0)
         self._gold = self._table(gold.spans.T)
-        self._gold_tokens = self._tokens(self._gold)
+        tokens, _ = self._tokens(self._gold)
+        self._gold_tokens = tokens[np.diff(tokens, prepend=-1) > 0]
+        c, judged = candidates, np.flatnonzero(gold.truth >= 0)
+        columns = np.stack([c.document[judged], c.start[judged], c.end[judged], c.label[judged]])
+        order = np.lexsort((*columns[:0:-1], self._dev[columns[0]]))
+        self._table_of_all = self._table(columns[:, order])
+        self._row = np.zeros(len(gold.truth), dtype=np.int64)  # of each candidate in the table
+        self._row[judged[order]] = np.arange(len(judged))
+        self._tokens_of_all, self._owners = self._tokens(self._table_of_all)
 
-    def outcomes(self, columns: Ints) -> Outcomes:
-        """``(tp, fp, fn)``, shape ``(documents, labels, schemes, 3)``."""
+    def of_candidates(self, kept: Ints) -> Outcomes:
+        """``(tp, fp, fn)`` of candidates by number, shape ``(documents, labels, schemes, 3)``."""
+        chosen = np.zeros(len(self._table_of_all), dtype=bool)
+        chosen[self._row[kept]] = True
+        every = self._table_of_all
+        table = SpanTable(
+            every.document[chosen],
+            every.start[chosen],
+            every.end[chosen],
+            every.label[chosen],
+            documents=every.documents,
+            labels=every.labels,
+        )
+        tokens = self._tokens_of_all[chosen[self._owners]]
+        return self._outcomes(table, tokens[np.diff(tokens, prepend=-1) > 0])
+
+    def of_spans(self, columns: Ints) -> Outcomes:
+        """The same for any spans, as columns of document, start, end and label."""
         table = self._table(columns)
-        tokens = self._tokens(table)
+        tokens, _ = self._tokens(table)
+        return self._outcomes(table, tokens[np.diff(tokens, prepend=-1) > 0])
+
+    def _outcomes(self, table: SpanTable, tokens: Ints) -> Outcomes:
         width = len(self._texts) * len(self.labels)
         sides = [np.bincount(each // self._reach, minlength=width) for each in (tokens, self._gold_tokens)]
         both = np.intersect1d(tokens, self._gold_tokens, assume_unique=True)
@@ -304,13 +331,10 @@ class _Judge:
         document, start, end, label = columns
         return SpanTable(self._dev[document], start, end, label, documents=len(self._texts), labels=self.labels)
 
-    @property
-    def _reach(self) -> int:
-        return 1 + max(map(len, self._texts), default=0)
-
-    def _tokens(self, table: SpanTable) -> Ints:
-        """Tokens under mentions, sorted, each as one number of document, label and place."""
+    def _tokens(self, table: SpanTable) -> tuple[Ints, Ints]:
+        """Tokens under mentions, sorted, each as one number of document, label and place; and whose each is."""
         texts = [self._texts[document] for document in table.document.tolist()]
         mention, token = overlapped_tokens(texts, table.start, table.end)
-        tokens = np.sort(table.cell[mention] * self._reach + token)
-        return tokens[np.diff(tokens, prepend=-1) > 0]
+        tokens = table.cell[mention] * self._reach + token
+        order = np.argsort(tokens)
+        return tokens[order], mention[order]

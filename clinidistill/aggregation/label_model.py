@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clinidistill.aggregation.base import Aggregator
 from clinidistill.aggregation.gold import Gold
-from clinidistill.aggregation.mentions import Candidates, Mentions
+from clinidistill.aggregation.mentions import Candidates, Mentions, told_apart
 from clinidistill.errors import ConfigError, OptionError
 from clinidistill.labels import Labels, Opinions
 from clinidistill.types import Document, Span, flatten
@@ -163,15 +163,13 @@ def _without_overlaps(c: Candidates, kept: NDArray[np.int64], score: Floats) -> 
     first = np.searchsorted(group, np.stack([crowded, crowded + 1]))
     dropped: list[int] = []
     for begin, stop in first.T.tolist():
-        taken: list[int] = []
-        for row in sorted(kept[order[begin:stop]].tolist(), key=lambda row: (-score[row], c.start[row] - c.end[row])):
-            clashes = any(
-                c.start[row] < c.end[other]
-                and c.start[other] < c.end[row]
-                and not (c.marks[row] & c.marks[other]).any()
-                for other in taken
-            )
-            (dropped if clashes else taken).append(row)
+        rows = kept[order[begin:stop]]
+        rows = rows[np.lexsort((c.start[rows] - c.end[rows], -score[rows]))]
+        start, end, taken = c.start[rows], c.end[rows], np.zeros(len(rows), dtype=bool)
+        for n, row in enumerate(rows.tolist()):
+            rivals = rows[:n][taken[:n] & (start[:n] < end[n]) & (start[n] < end[:n])]
+            taken[n] = told_apart(c, np.broadcast_to(row, rivals.shape), rivals).all()
+        dropped.extend(rows[~taken].tolist())
     return np.setdiff1d(kept, dropped)
 
 

@@ -208,7 +208,7 @@ class Mentions:
         """Mentions of all documents at once."""
         group = overlap_groups(candidates)
         mention, anchor = _stars(candidates, group)
-        return cls(candidates, mention, anchor, _votes(candidates, group, anchor))
+        return cls(candidates, mention, anchor, _votes(candidates, anchor))
 
     def __len__(self) -> int:
         return len(self.anchor)
@@ -303,15 +303,16 @@ def told_apart(candidates: Candidates, one: Ints, other: Ints) -> Bools:
     return apart
 
 
-def _votes(c: Candidates, group: Ints, anchor: Ints) -> NDArray[np.int16]:
+def _votes(c: Candidates, anchor: Ints) -> NDArray[np.int16]:
     """What each teacher says of each mention: the label of its span there, if several the nearest to the anchor's."""
     votes = np.where(c.knows.any(axis=2), 0, ABSTAINS).astype(np.int16)[c.document[anchor]]
-    # Pair every anchor with every candidate of its group.
-    first = np.searchsorted(group, np.arange(group[-1] + 2)) if len(group) else np.zeros(1, dtype=np.int64)
-    sizes = (first[1:] - first[:-1])[group[anchor]]
+    # Pair every anchor with the candidates that may overlap it: none before the first that reaches beyond its start.
+    line = c.document * (int(c.end.max(initial=0)) + 1)
+    first = np.searchsorted(np.maximum.accumulate(line + c.end), (line + c.start)[anchor], side="right")
+    sizes = np.searchsorted(line + c.start, (line + c.end)[anchor]) - first
     mention = np.repeat(np.arange(len(anchor)), sizes)
     within = np.arange(len(mention)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    candidate = np.repeat(first[group[anchor]], sizes) + within
+    candidate = np.repeat(first, sizes) + within
     paired = _is_one_mention(c, anchor[mention], candidate)
     mention, candidate = mention[paired], candidate[paired]
     # Those that differ most from the anchor first, so that nearer ones of the same teacher overwrite them.

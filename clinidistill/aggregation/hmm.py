@@ -238,13 +238,7 @@ class HMM(LabelModel):
         self._chain = baum_welch(buckets, len(candidates.teachers), prior, iterations=self.iterations)
 
     def believe(self, candidates: Candidates) -> Beliefs:
-        fitted, labels = (len(self._chain.transition) - 1) // 2, len(candidates.labels)
-        emission = for_teachers(
-            self._chain.emission, self._fitted_teachers, candidates.teachers, _by_row(_prior(fitted))
-        )
-        allowed = allowed_transitions(2 * labels + 1)
-        transition = _by_row(for_labels(self._chain.transition, fitted, _by_row(allowed)) * allowed)
-        chain = Chain(transition, for_labels(emission, fitted, _by_row(_prior(labels))))
+        chain = self.chain_for(candidates)
         atoms = Atoms.of(candidates)
         marginal, exact = np.zeros(len(atoms.group)), np.zeros(len(atoms.group))
         bucket_of = np.full(int(atoms.group.max(initial=-1)) + 1, -1)
@@ -259,6 +253,16 @@ class HMM(LabelModel):
             marginal[of] = _marginal(lattice, places)
             exact[of] = _exact(chain, lattice, places)
         return Beliefs(marginal, exact, candidates.mentions)
+
+    def chain_for(self, candidates: Candidates) -> Chain:
+        """What was learned, for these teachers and labels; unknown ones are taken to be like the known on average."""
+        fitted, labels = (len(self._chain.transition) - 1) // 2, len(candidates.labels)
+        emission = for_teachers(
+            self._chain.emission, self._fitted_teachers, candidates.teachers, _by_row(_prior(fitted))
+        )
+        allowed = allowed_transitions(2 * labels + 1)
+        transition = _by_row(for_labels(self._chain.transition, fitted, _by_row(allowed)) * allowed)
+        return Chain(transition, for_labels(emission, fitted, _by_row(_prior(labels))))
 
 
 def _by_row(counts: Floats | Bools) -> Floats:

@@ -80,7 +80,7 @@ def _f1(c: Candidates, gold: Gold) -> Floats:
     marked = (c.marks & (gold.truth >= 0)[:, None]).astype(np.float64).T @ of_label
     wanted = np.zeros((c.documents, len(labels)))
     np.add.at(wanted, (gold.spans[:, 0], gold.spans[:, 3]), 1)
-    there: NDArray[np.float64] = np.einsum("dl,djl->jl", wanted, c.knows & gold.looked[:, None])
+    there: NDArray[np.float64] = np.einsum("dl,djl->jl", wanted, c.knows)
     overall = 2 * right.sum(axis=1) / np.maximum((marked + there).sum(axis=1), 1)
     f1: Floats = (2 * right + _SHRINK * overall[:, None]) / (marked + there + _SHRINK)
     return np.maximum(f1, 1e-3)

@@ -206,6 +206,9 @@ def test_signs_of_very_many_teachers_do_not_multiply_to_nothing():
 def test_what_was_not_there_when_it_learned_obeys_iob2_too(labels, others):
     model = HMM().fit(labels)
     candidates = Candidates.of(list(others), others.teachers, dict.fromkeys((*model._fitted_labels, *NAMES)))
+    transition = model.chain_for(candidates).transition
+    assert (transition[~allowed_transitions(len(transition))] == 0).all()
+    np.testing.assert_allclose(transition.sum(axis=1), 1)
     beliefs = model.believe(candidates)
     assert ((beliefs.score >= 0) & (beliefs.score <= 1 + 1e-9)).all()
     assert ((beliefs.rank >= 0) & (beliefs.rank <= beliefs.score + 1e-9)).all()  # exact edges imply the label

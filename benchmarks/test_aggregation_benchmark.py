@@ -16,6 +16,8 @@ import clinidistill as cd
 from clinidistill.aggregation.dawid_skene import dawid_skene
 from clinidistill.aggregation.majority import majority_vote
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # the peers use what pandas and NumPy deprecate
+
 ROUNDS = 3
 
 

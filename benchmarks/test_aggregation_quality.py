@@ -15,6 +15,8 @@ from simulated_teachers import PANELS, simulate
 
 import clinidistill as cd
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # the peers use what pandas and NumPy deprecate
+
 SEEDS = range(5)
 WITHOUT_DEV = ("union", "majority", "weighted", "dawid-skene", "hmm", "auto")
 WITH_DEV = ("weighted", "dawid-skene", "stacked", "auto")

@@ -11,6 +11,7 @@ from clinidistill.aggregation.gold import Gold
 from clinidistill.aggregation.label_model import Beliefs, Floats, LabelModel
 from clinidistill.aggregation.mentions import Candidates, Mentions
 from clinidistill.aggregation.parameters import for_labels, for_teachers
+from clinidistill.aggregation.start import first_beliefs
 from clinidistill.errors import OptionError
 
 __all__ = ["Confusions", "DawidSkene", "can_tell", "dawid_skene", "diagonal_prior", "estimate"]
@@ -104,6 +105,7 @@ def dawid_skene(
     weights: Floats | None = None,
     knows: Bools | None = None,
     known: Ints | None = None,
+    start: Floats | None = None,
     prior: Floats | float = 0.01,
     voted_only: bool = False,
     iterations: int = 100,
@@ -112,7 +114,7 @@ def dawid_skene(
     """Expectation maximisation for the model of Dawid and Skene (1979), with abstention and partial knowledge.
 
     A. P. Dawid and A. M. Skene, Maximum likelihood estimation of observer error-rates using the EM algorithm, Applied
-    Statistics 28 (1979). Starts from the shares of votes, as crowd-kit does.
+    Statistics 28 (1979).
 
     Args:
         votes: shape ``(items, teachers)``; below 0 for an abstention.
@@ -120,18 +122,20 @@ def dawid_skene(
         weights: how often each item occurs; None: once.
         knows: see :meth:`Confusions.posterior`.
         known: the true class of each item, below 0 where it is not known; None: of none.
+        start: how likely each class is for each item to begin with, shape ``(items, classes)``; None: the shares of
+            votes, as in crowd-kit.
         prior: counts to begin each confusion matrix with, broadcast to ``(teachers, classes, classes)``.
         voted_only: see :meth:`Confusions.posterior`.
         iterations: at most.
         tolerance: stop when the mean log-likelihood of an item grows by less.
     """
     weight = np.ones(len(votes)) if weights is None else weights
-    one_hot = votes[:, :, None] == np.arange(classes)  # item, teacher, vote
-    belief = one_hot.sum(axis=1) / np.maximum((votes >= 0).sum(axis=1, keepdims=True), 1)
-    if knows is not None:  # the share among those who know the class; what is left is class 0
-        belief[:, 1:] = one_hot[:, :, 1:].sum(axis=1) / np.maximum(knows[:, :, 1:].sum(axis=1), 1)
-        belief[:, 0] = np.maximum(1 - belief[:, 1:].sum(axis=1), 0)
-        belief /= np.maximum(belief.sum(axis=1, keepdims=True), 1e-12)
+    if start is None:
+        belief = (votes[:, :, None] == np.arange(classes)).sum(axis=1) / np.maximum(
+            (votes >= 0).sum(axis=1)[:, None], 1
+        )
+    else:
+        belief = start.copy()
     told = None if known is None else known >= 0
     model, last = None, -np.inf
     for _ in range(iterations):
@@ -158,12 +162,17 @@ class DawidSkene(LabelModel):
         threshold: keep mentions likelier than this, in ``[0, 1)``.
         flat: of silver spans that overlap keep one, whatever their labels: the longest, then the likeliest.
         dev_weight: how many mentions a mention of a dev document counts for, when there are any.
+        iterations: rounds of expectation maximisation, from :func:`~clinidistill.aggregation.start.first_beliefs`; many
+            rounds drift from what teachers agree on to what explains their quirks.
     """
 
     learns_from_dev = True
 
-    def __init__(self, threshold: float = 0.5, flat: bool = False, dev_weight: float = 5.0):
+    def __init__(self, threshold: float = 0.5, flat: bool = False, dev_weight: float = 5.0, iterations: int = 5):
         self.threshold, self.flat, self.dev_weight = self._check_threshold(threshold), flat, dev_weight
+        self.iterations = iterations
+        if iterations < 1:
+            raise OptionError(f"dawid-skene: iterations {iterations} must be at least 1")
         if not dev_weight >= 1:
             raise OptionError(f"dawid-skene: dev_weight {dev_weight} must be at least 1")
 
@@ -177,14 +186,18 @@ class DawidSkene(LabelModel):
             weight = np.where(known >= 0, self.dev_weight, 1.0)
             _, first, kind = np.unique(kind * (classes + 1) + known + 1, return_index=True, return_inverse=True)
             known = known[first]
+        votes, knows = mentions.votes[first], can_tell(mentions, first)
+        marks = (votes[:, :, None] == np.arange(1, classes)).sum(axis=1).astype(np.float64)
         self._model = dawid_skene(
-            mentions.votes[first],
+            votes,
             classes,
             weights=np.bincount(kind.reshape(-1), weight, len(first)).astype(np.float64),
-            knows=can_tell(mentions, first),
+            knows=knows,
             known=known,
+            start=first_beliefs(marks, knows[:, :, 1:].sum(axis=1)),
             prior=diagonal_prior(classes),
             voted_only=True,
+            iterations=self.iterations,
         )
 
     def believe(self, candidates: Candidates) -> Beliefs:

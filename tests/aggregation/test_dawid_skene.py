@@ -117,10 +117,10 @@ def test_documents_that_people_labelled_help():
     assert told > blind
 
 
-def test_a_teacher_that_nobody_agrees_with_is_not_believed():
+def test_a_teacher_that_none_of_five_agrees_with_is_not_believed():
     documents = [Document(f"n{n}", "On metformin for diabetes.") for n in range(30)]
     lonely = [said("c", DISEASE, document=each.id) for each in documents]
-    agreed = [said(name, DRUG, document=each.id) for each in documents for name in "ab"]
+    agreed = [said(name, DRUG, document=each.id) for each in documents for name in "abdef"]
     labels = labels_of(*lonely, *agreed, notes=documents)
     assert set(scored(DawidSkene().fit(labels).combine(labels))["n0"]) == {DRUG}
 

@@ -44,10 +44,10 @@ class Beliefs:
             posterior: how likely each is a mention with a label, shape ``(mentions, labels)``.
             weights: of each teacher's vote on the edges, by label, shape ``(teachers, labels)``.
         """
-        c = mentions.candidates
-        score = posterior[mentions.mention, c.label]
-        support = (c.marks @ weights)[np.arange(len(score)), c.label]
-        return cls(score, score + 1e-6 * support / max(float(weights.sum(axis=0).max(initial=0)), 1e-12), mentions)
+        score = posterior[mentions.mention, mentions.candidates.label]
+        support = mentions.edge_support(weights)
+        most = 3 * float(weights.sum(axis=0).max(initial=0))
+        return cls(score, score + 1e-6 * support / max(most, 1e-12), mentions)
 
     def best_threshold(self, candidates: Candidates, gold: Gold) -> tuple[float, float]:
         """The threshold that gives the best strict F1 where people looked, and that F1, overlaps of mentions aside."""

@@ -15,8 +15,8 @@ __all__ = ["Majority", "majority_vote", "vote_shares"]
 class Majority(LabelModel):
     """The mentions that more than a share of the teachers with a vote on their label marked.
 
-    Teachers that agree on a mention but not on its edges have voted for one mention; its edges are those that most of
-    them gave (if level, the longest). Where labels compete for a mention, the one with the larger share wins.
+    Teachers that agree on a mention but not on its edges have voted for one mention; its edges are voted on
+    (:meth:`~clinidistill.aggregation.mentions.Mentions.edge_support`; if level, the longest). Where labels compete for a mention, the one with the larger share wins.
     Scores are the share of voters.
 
     Args:

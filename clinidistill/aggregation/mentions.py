@@ -240,6 +240,26 @@ class Mentions:
         _, first, kind = np.unique(key, return_index=True, return_inverse=True)
         return first, kind.reshape(-1)
 
+    @cached_property
+    def _edges(self) -> tuple[Ints, Ints]:
+        """Candidates of a mention and label that begin at the same place have a number in common; likewise ends."""
+        c = self.candidates
+        of = self.mention * max(len(c.labels), 1) + c.label
+        size = int(c.end.max(initial=0)) + 1
+        starts, ends = (np.unique(of * size + edge, return_inverse=True)[1].reshape(-1) for edge in (c.start, c.end))
+        return starts, ends
+
+    def edge_support(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The vote on the edges of each candidate: the weight of those who gave both, its start, and its end.
+
+        Args:
+            weights: of each teacher's vote, by label, shape ``(teachers, labels)``.
+        """
+        both = (self.candidates.marks @ weights)[np.arange(len(self.mention)), self.candidates.label]
+        starts, ends = (np.bincount(kind, both)[kind] for kind in self._edges)
+        support: NDArray[np.float64] = both + starts + ends
+        return support
+
     def best(self, rank: NDArray[np.float64]) -> Ints:
         """The candidate of each mention with the highest rank, of equal ones the longest; none where all are -inf."""
         if not len(rank):

@@ -67,7 +67,7 @@ class Stacked(LabelModel):
         beliefs = base.believe(c)
         believed = np.clip(beliefs.score, 1e-3, 1 - 1e-3)
         logit = np.log(believed / (1 - believed))
-        support = (c.marks @ base.model_for(c).found)[np.arange(len(logit)), c.label]
+        support = mentions.edge_support(base.model_for(c).found)
         edges = support / np.maximum(np.bincount(mentions.mention, support), 1e-12)[mentions.mention]
         first = np.zeros(len(logit))
         first[mentions.best(beliefs.rank)] = 1

@@ -15,9 +15,9 @@ __all__ = ["Majority", "majority_vote", "vote_shares"]
 class Majority(LabelModel):
     """The mentions that more than a share of the teachers with a vote on their label marked.
 
-    Teachers that agree on a mention but not on its edges have voted for one mention; its edges are voted on
-    (:meth:`~clinidistill.aggregation.mentions.Mentions.edge_support`; if level, the longest). Where labels compete for a mention, the one with the larger share wins.
-    Scores are the share of voters.
+    Teachers that agree on a mention but not on its edges have voted for one mention. Then its edges are voted on: a
+    teacher counts for both, or for the one that it gave; if level, the longest span wins. Where labels compete for a
+    mention, the one with the larger share wins. Scores are the share of voters.
 
     Args:
         threshold: the share to pass, in ``[0, 1)``; 0.5 is a plain majority, and a tie is none.

@@ -27,11 +27,14 @@ class Example:
         input_ids: token ids, shape ``(tokens,)``.
         targets: tag ids, shape ``(tokens,)``; negative where the token takes no part in the loss.
         allowed: which tags its document's ``covers`` leaves open, shape ``(tags,)``; None means all.
+        soft: how likely each tag is, shape ``(tokens, tags)``, rows summing to 1 (rows of tokens that take no part are
+            ignored); None where `targets` are certain.
     """
 
     input_ids: NDArray[np.int64]
     targets: NDArray[np.int64]
     allowed: NDArray[np.bool_] | None = None
+    soft: NDArray[np.float16] | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)

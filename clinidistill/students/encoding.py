@@ -21,7 +21,7 @@ from clinidistill.types import Document, Span
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["IGNORE", "Encoder", "Window", "iob2_tags", "tag_window", "token_batches"]
+__all__ = ["IGNORE", "Encoder", "Window", "iob2_tags", "pad", "tag_window", "token_batches"]
 
 IGNORE = -100
 """Tag id of tokens that take no part in the loss (PyTorch's convention)."""
@@ -152,3 +152,19 @@ def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         batch.append(n)
     if batch:
         yield batch
+
+
+def pad(rows: Sequence[Ints], filler: int) -> tuple[Ints, Ints]:
+    """Rows of token ids as one batch: ids, padded on the right with `filler`, and mask (1 at tokens, 0 at padding).
+
+    >>> pad([np.array([7, 8]), np.array([9])], filler=0)
+    (array([[7, 8],
+           [9, 0]]), array([[1, 1],
+           [1, 0]]))
+    """
+    lengths = np.array([len(row) for row in rows])
+    width = max(1, int(lengths.max()))  # a tokenizer without special tokens makes no token of ""
+    mask = np.arange(width) < lengths[:, None]
+    ids = np.full(mask.shape, filler, dtype=np.int64)
+    ids[mask] = np.concatenate(rows)
+    return ids, mask.astype(np.int64)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import groupby, islice
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -18,18 +16,16 @@ from clinidistill import __version__
 from clinidistill.bases import loading, quiet, resolve_base
 from clinidistill.errors import ConfigError, DataError
 from clinidistill.registry import check_options
-from clinidistill.students.base import METADATA_FILE, as_documents, read_metadata
-from clinidistill.students.decoding import decode
-from clinidistill.students.encoding import IGNORE, Encoder, Window, iob2_tags, tag_window, token_batches
+from clinidistill.students.base import METADATA_FILE, read_metadata
+from clinidistill.students.encoding import IGNORE, Encoder, iob2_tags, pad, tag_window
+from clinidistill.students.tagger import Precision, Scorer, Tagger, chunks
 from clinidistill.students.trainable import Example, TrainableStudent
 from clinidistill.types import Document, flatten
 
 __all__ = ["TokenClassifier"]
 
-_CHUNK = 256  # documents that are length-sorted together: what predict holds in memory
 
-
-class TokenClassifier(TrainableStudent):
+class TokenClassifier(Tagger, TrainableStudent):
     """Any Hugging Face encoder as a token classifier over IOB2 tags.
 
     Args:
@@ -103,7 +99,7 @@ class TokenClassifier(TrainableStudent):
 
     def encode(self, documents: Iterable[Document]) -> list[Example]:
         examples: list[Example] = []
-        for chunk in _chunks(document for document in documents if any(map(document.covers_label, self._labels))):
+        for chunk in chunks(document for document in documents if any(map(document.covers_label, self._labels))):
             flat = [
                 flatten(span for span in document.spans if self._learns(span.label, document)) for document in chunk
             ]
@@ -115,7 +111,7 @@ class TokenClassifier(TrainableStudent):
         return examples
 
     def loss(self, model: torch.nn.Module, examples: Sequence[Example], device: torch.device) -> torch.Tensor:
-        ids, mask = self._pad([example.input_ids for example in examples])
+        ids, mask = pad([example.input_ids for example in examples], self.encoder.tokenizer.pad_token_id or 0)
         targets = np.full(ids.shape, IGNORE, dtype=np.int64)
         for row, example in enumerate(examples):
             targets[row, : len(example)] = example.targets
@@ -132,72 +128,19 @@ class TokenClassifier(TrainableStudent):
             logits.flatten(0, 1), flat_targets, ignore_index=IGNORE, reduction="sum"
         )
 
-    def predict(
-        self,
-        documents: Iterable[Document | str],
-        *,
-        batch_tokens: int = 8192,
-        precision: str = "auto",
-        device: str | None = None,
-        **options: Any,
-    ) -> Iterator[Document]:
-        """The documents with its spans in place of theirs, lazily and in order; strings get ids ``"0"``, ``"1"``, …
-
-        Args:
-            documents: notes; read a few hundred at a time, so that memory stays bounded.
-            batch_tokens: most tokens in a batch, padding included.
-            precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: bf16 on a GPU that has it, else fp32.
-            device: where to compute; None takes the GPU if there is one.
-            options: none are known.
-
-        Raises:
-            ConfigError: if it was not trained, or an option is unknown.
-        """
-        if options or precision not in {"fp32", "bf16", "auto"}:
-            raise ConfigError(
-                f"predict takes batch_tokens, precision ('fp32', 'bf16', 'auto') and device; got {precision=}, "
-                f"{', '.join(options) or 'nothing else'}"
-            )
+    def scorer(self, precision: Precision, device: str | None) -> Scorer:
         model = self.model
-        return self._predict(model, as_documents(documents), batch_tokens, precision, device)
-
-    def _predict(
-        self,
-        model: torch.nn.Module,
-        documents: Iterable[Document],
-        batch_tokens: int,
-        precision: str,
-        device: str | None,
-    ) -> Iterator[Document]:
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         half = precision == "bf16"
         if precision == "auto" and place.type == "cuda":
             half = torch.cuda.is_bf16_supported(including_emulation=False)
-        for chunk in _chunks(documents):
-            model.to(place).eval()
-            windows = self.encoder.windows([document.text for document in chunk])
-            probabilities: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(windows)
-            with torch.inference_mode(), torch.autocast(place.type, torch.bfloat16, enabled=half):
-                for batch in token_batches([len(window) for window in windows], batch_tokens):
-                    ids, mask = self._pad([windows[n].input_ids for n in batch])
-                    scores = self._logits(model, ids, mask, place).float().softmax(-1).cpu().numpy()
-                    for row, n in enumerate(batch):
-                        probabilities[n] = scores[row, : len(windows[n])]
-            yield from self._decode(chunk, windows, probabilities)
 
-    def _decode(
-        self, chunk: Sequence[Document], windows: Sequence[Window], probabilities: Sequence[NDArray[np.float32]]
-    ) -> Iterator[Document]:
-        covers = frozenset(self._labels)
-        together = zip(windows, probabilities, strict=True)
-        for n, group in groupby(together, key=lambda pair: pair[0].document):
-            parts = list(group)
-            starts = np.concatenate([window.starts for window, _ in parts])
-            ends = np.concatenate([window.ends for window, _ in parts])
-            real = ends > starts
-            scores = np.concatenate([p for _, p in parts])[real]
-            spans = decode(chunk[n].text, starts[real], ends[real], scores, self._labels)
-            yield chunk[n].with_spans((replace(span, source=self.name) for span in spans), covers)
+        def score(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+            model.to(place).eval()
+            with torch.inference_mode(), torch.autocast(place.type, torch.bfloat16, enabled=half):
+                return cast(NDArray[np.float32], self._logits(model, ids, mask, place).float().cpu().numpy())
+
+        return score
 
     def save(self, path: str | Path, *, card: str | None = None) -> None:
         """Write a plain Hugging Face model folder, plus our metadata; ``transformers.pipeline`` loads it as it is."""
@@ -241,15 +184,6 @@ class TokenClassifier(TrainableStudent):
         """Tags open to a document: those of labels that were looked for; None when that is all of them."""
         looked_for = [document.covers_label(label) for label in self._labels]
         return None if all(looked_for) else np.array([True, *np.repeat(looked_for, 2)], dtype=bool)
-
-    def _pad(self, rows: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        width = max(1, *(len(row) for row in rows))  # a tokenizer without special tokens makes no token of ""
-        ids = np.full((len(rows), width), self.encoder.tokenizer.pad_token_id or 0, dtype=np.int64)
-        mask = np.zeros((len(rows), width), dtype=np.int64)
-        for n, row in enumerate(rows):
-            ids[n, : len(row)] = row
-            mask[n, : len(row)] = 1
-        return ids, mask
 
     @staticmethod
     def _logits(
@@ -312,12 +246,6 @@ class TokenClassifier(TrainableStudent):
             f"# {self.name}\n\nToken classifier (IOB2) trained with clinidistill {__version__} from "
             f"`{Path(self._origin).name}`. It extracts:\n\n{listing}\n"
         )
-
-
-def _chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    stream = iter(documents)
-    while chunk := list(islice(stream, _CHUNK)):
-        yield chunk
 
 
 def _labels_of(id2label: Mapping[int, str], folder: Path) -> tuple[str, ...]:

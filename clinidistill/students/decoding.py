@@ -2,18 +2,27 @@
 
 A word's verdict is pooled over its word pieces and over the windows it stands in: the mass of a label is the mean of
 ``P(B-x) + P(I-x)`` over all of them, and whether a mention opens at the word is asked of its first piece in each.
+
+``"greedy"`` decides word by word: the label of the greatest mass if that is above ``P(O)``; a mention opens where the
+label changes, and where it is likely to. ``"viterbi"`` takes the most probable valid tags of all words together
+(:mod:`~clinidistill.students.viterbi`).
 """
 
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clinidistill.students.viterbi import viterbi
 from clinidistill.types import Span
 
-__all__ = ["WORD", "decode"]
+__all__ = ["WORD", "Decoder", "decode"]
+
+Decoder = Literal["greedy", "viterbi"]
+"""How words' probabilities become tags."""
 
 WORD = re.compile(r"(?:\w[\u0300-\u036f\u200d]*)+|[^\w\s]")
 """A word (combining marks belong to it) or a single other visible character."""
@@ -25,6 +34,8 @@ def decode(
     ends: NDArray[np.int64],
     probabilities: NDArray[np.float32],
     labels: tuple[str, ...],
+    *,
+    decoder: Decoder = "greedy",
 ) -> list[Span]:
     """The spans that token probabilities say.
 
@@ -34,6 +45,7 @@ def decode(
             left out.
         probabilities: shape ``(tokens, 1 + 2 * len(labels))``, in the order of :func:`iob2_tags`.
         labels: the labels in tag order.
+        decoder: how words' probabilities become tags.
 
     Returns:
         Spans that do not overlap, by place, on word edges; their score is the mean mass of their words.
@@ -47,11 +59,8 @@ def decode(
     outside, mass, opening = _pool(probabilities[token], word, is_first, pieces)
     outside, mass, opening = outside[seen], mass[seen], opening[seen]
 
-    best = mass.argmax(axis=1)
-    inside = mass[np.arange(len(seen)), best] > outside
-    kind = np.where(inside, best, -1)
-    before = np.concatenate(([-1], kind[:-1]))
-    begins = inside & ((kind != before) | (opening[np.arange(len(seen)), best] > 0.5))
+    kind, begins = (_greedy if decoder == "greedy" else _viterbi)(outside, mass, opening)
+    inside = kind >= 0
     first = np.flatnonzero(begins)
     stops = np.flatnonzero(begins | ~inside)
     after = np.searchsorted(stops, first, "right")
@@ -65,6 +74,27 @@ def decode(
         )
         for a, b in zip(first.tolist(), last.tolist(), strict=True)
     ]
+
+
+def _greedy(
+    outside: NDArray[np.float64], mass: NDArray[np.float64], opening: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The label of each word, -1 for none, and whether a mention opens there."""
+    every = np.arange(len(mass))
+    best = mass.argmax(axis=1)
+    inside = mass[every, best] > outside
+    kind = np.where(inside, best, -1)
+    before = np.concatenate(([-1], kind[:-1]))
+    return kind, inside & ((kind != before) | (opening[every, best] > 0.5))
+
+
+def _viterbi(
+    outside: NDArray[np.float64], mass: NDArray[np.float64], opening: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    tags = np.empty((len(mass), 1 + 2 * mass.shape[1]))
+    tags[:, 0], tags[:, 1::2], tags[:, 2::2] = outside, mass * opening, mass * (1 - opening)
+    path = viterbi(np.log(np.maximum(tags, 1e-30)))
+    return (path - 1) // 2, path % 2 == 1
 
 
 def _pieces(

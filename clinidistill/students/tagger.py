@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from clinidistill.errors import ConfigError
 from clinidistill.students.base import Student, as_documents
-from clinidistill.students.decoding import decode
+from clinidistill.students.decoding import Decoder, decode
 from clinidistill.students.encoding import Encoder, Window, pad, token_batches
 from clinidistill.types import Document
 
@@ -42,6 +42,9 @@ class Tagger(Student):
 
     name: str
     """What it signs its spans with."""
+
+    decoder: Decoder = "greedy"
+    """How words' probabilities become tags (:mod:`~clinidistill.students.decoding`)."""
 
     @property
     @abstractmethod
@@ -110,7 +113,7 @@ class Tagger(Student):
             ends = np.concatenate([window.ends for window, _ in parts])
             real = ends > starts
             scores = np.concatenate([p for _, p in parts])[real]
-            spans = decode(chunk[n].text, starts[real], ends[real], scores, self.labels)
+            spans = decode(chunk[n].text, starts[real], ends[real], scores, self.labels, decoder=self.decoder)
             yield chunk[n].with_spans((replace(span, source=self.name) for span in spans), covers)
 
 

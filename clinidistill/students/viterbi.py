@@ -79,7 +79,7 @@ def _begins_run(scores: NDArray[np.floating], opens: NDArray[np.bool_] | None) -
     if opens is not None:
         following[:-1][opens[1:]] = 0.0
     free = np.maximum(gain, scores[:, :1] + following - inside) >= 0
-    runs: NDArray[np.bool_] = free.all(axis=1)
+    runs = np.asarray(free.all(axis=1))
     runs[0] = True
     if opens is not None:
         runs[opens] = True

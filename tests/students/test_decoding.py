@@ -25,6 +25,9 @@ def keys(spans):
     return [span.key for span in spans]
 
 
+DECODERS = pytest.mark.parametrize("decoder", ["greedy", "viterbi"])
+
+
 @st.composite
 def tagged_texts(draw):
     """A text, flat word-aligned spans, and its tokens: words split at random, over windows that overlap at random."""
@@ -62,17 +65,19 @@ def tagged_texts(draw):
     return text, [Span(words[run[0]][0], words[run[-1]][1], marks[run[0]][0]) for run in runs], rows, windows
 
 
+@DECODERS
 @given(tagged_texts())
-def test_perfect_probabilities_give_the_spans_back(case):
+def test_perfect_probabilities_give_the_spans_back(decoder, case):
     text, spans, rows, _ = case
-    assert keys(decode(text, *tokens(*rows), LABELS) if rows else []) == keys(spans)
+    assert keys(decode(text, *tokens(*rows), LABELS, decoder=decoder) if rows else []) == keys(spans)
 
 
+@DECODERS
 @given(tagged_texts())
-def test_windows_that_repeat_tokens_give_the_spans_back(case):
+def test_windows_that_repeat_tokens_give_the_spans_back(decoder, case):
     text, spans, rows, windows = case
     assert set(windows) == set(rows)
-    assert keys(decode(text, *tokens(*windows), LABELS) if rows else []) == keys(spans)
+    assert keys(decode(text, *tokens(*windows), LABELS, decoder=decoder) if rows else []) == keys(spans)
 
 
 def test_adjacent_mentions_of_one_label_stay_apart():
@@ -105,6 +110,14 @@ def test_pieces_of_a_word_vote_with_their_mean():
     assert span.score == pytest.approx((0.5 + 0.8) / 2)
 
 
+def test_viterbi_lets_a_sure_end_decide_how_a_mention_begins():
+    probabilities = np.array([[0.6, 0.4, 0, 0, 0], [0.1, 0, 0.9, 0, 0]], dtype=np.float32)
+    at = np.array([0, 5]), np.array([4, 11])
+    assert keys(decode("lung cancer", *at, probabilities, LABELS)) == [(5, 11, "disease")]
+    [span] = decode("lung cancer", *at, probabilities, LABELS, decoder="viterbi")
+    assert (span.key, span.score) == ((0, 11, "disease"), pytest.approx(0.65))
+
+
 def test_b_and_i_of_a_label_count_together():
     probabilities = np.array([[0.4, 0.0, 0.0, 0.3, 0.3]], dtype=np.float32)
     [span] = decode("aspirin", np.array([0]), np.array([7]), probabilities, LABELS)
@@ -127,13 +140,14 @@ def test_words_without_tokens_have_no_spans():
     assert decode("aspirin", none, none, np.zeros((0, 5), dtype=np.float32), LABELS) == []
 
 
+@DECODERS
 @given(st.text(HOSTILE, max_size=40), st.randoms(use_true_random=False))
-def test_any_probabilities_give_flat_spans_on_word_edges(text, random):
+def test_any_probabilities_give_flat_spans_on_word_edges(decoder, text, random):
     cuts = sorted({0, len(text), *(random.randint(0, len(text)) for _ in range(8))})
     rows = list(pairwise(cuts))
     probabilities = np.random.default_rng(random.randint(0, 2**31)).dirichlet(np.ones(5), len(rows)).astype(np.float32)
     offsets = np.array(rows, dtype=np.int64).reshape(-1, 2)
-    spans = decode(text, offsets[:, 0], offsets[:, 1], probabilities, LABELS)
+    spans = decode(text, offsets[:, 0], offsets[:, 1], probabilities, LABELS, decoder=decoder)
     starts, ends = {match.start() for match in WORD.finditer(text)}, {match.end() for match in WORD.finditer(text)}
     assert all(span.start in starts and span.end in ends for span in spans)
     assert all(left.end <= right.start for left, right in pairwise(spans))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self, cast, get_args
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from clinidistill.bases import loading, quiet, resolve_base
 from clinidistill.errors import ConfigError, DataError
 from clinidistill.registry import check_options
 from clinidistill.students.base import METADATA_FILE, read_metadata
+from clinidistill.students.decoding import Decoder
 from clinidistill.students.encoding import IGNORE, Encoder, iob2_tags, pad, tag_window
 from clinidistill.students.tagger import Precision, Scorer, Tagger, chunks
 from clinidistill.students.trainable import Example, TrainableStudent
@@ -37,6 +38,8 @@ class TokenClassifier(Tagger, TrainableStudent):
         attention_dropout: dropout on attention weights in training; None leaves it as the base has it. With 0 attention
             is computed fused, which makes training on CPU about 1.4 times as fast, but noisy labels are learnt more
             closely.
+        decoder: how words' probabilities become tags: ``"greedy"`` decides word by word, ``"viterbi"`` takes the most
+            probable valid sequence (:mod:`~clinidistill.students.decoding`).
         name: what it signs its spans with; None takes the base's name.
 
     Raises:
@@ -51,15 +54,19 @@ class TokenClassifier(Tagger, TrainableStudent):
         max_length: int | None = None,
         stride: int = 64,
         attention_dropout: float | None = None,
+        decoder: Decoder = "greedy",
         name: str | None = None,
     ):
         if labels is not None and (isinstance(labels, str) or not labels or len(set(labels)) != len(labels)):
             raise ConfigError("labels must be a list of different labels, e.g. ['medication', 'disease']")
+        if decoder not in get_args(Decoder):
+            raise ConfigError(f"decoder must be one of {', '.join(get_args(Decoder))}; got {decoder!r}")
         self.base, self.stride = str(base), stride
         self._origin = self.base  # what a saved student was trained from; its own base is then its folder
         self._labels = tuple(labels or ())
         self._max_length = max_length
         self._attention_dropout = attention_dropout
+        self.decoder = decoder
         self.name = name or Path(self.base).name
         self._model: Any = None
         self._encoder: Encoder | None = None
@@ -158,6 +165,7 @@ class TokenClassifier(Tagger, TrainableStudent):
             "labels": list(self._labels),
             "max_length": self.encoder.max_length,
             "stride": self.stride,
+            "decoder": self.decoder,
         }
         (folder / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(card if card is not None else self._card(), encoding="utf-8")
@@ -166,7 +174,7 @@ class TokenClassifier(Tagger, TrainableStudent):
     def load(cls, path: str | Path) -> Self:
         folder = Path(path)
         metadata = read_metadata(folder)
-        options: dict[str, Any] = {n: metadata[n] for n in ("name", "max_length", "stride") if n in metadata}
+        options: dict[str, Any] = {n: metadata[n] for n in ("name", "max_length", "stride", "decoder") if n in metadata}
         try:
             student = cls(**check_options(cls, {"base": str(folder.resolve()), **options}, METADATA_FILE))
             student._model = student._load_model(student.base)

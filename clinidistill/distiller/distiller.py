@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from accelerate.utils import set_seed
 
 from clinidistill.datasets.base import as_dataset
 from clinidistill.distiller.checkpoint import Checkpoints
+from clinidistill.distiller.guidance import check_guides, guided
 from clinidistill.distiller.history import History
-from clinidistill.distiller.loop import Training
+from clinidistill.distiller.loop import Training, place
 from clinidistill.distiller.settings import Settings
 from clinidistill.errors import ConfigError
 from clinidistill.students.base import Student
@@ -38,6 +39,14 @@ class Distiller(Settings):
         max_grad_norm: gradients are clipped to this norm; None does not clip.
         precision: ``"fp32"``, ``"bf16"``, ``"fp16"`` (GPU only), or ``"auto"``: bf16 where the hardware computes in it.
         patience: epochs without a better dev F1 before it stops; None never stops early.
+        soft_labels: whether a span's score is how likely its tags are; else all spans are certain.
+        confidence_weights: whether a token counts as much as its likeliest tag is likely.
+        gce: exponent of the generalised cross-entropy, from 0 (cross-entropy) to 1 (absolute error); see
+            :class:`~clinidistill.students.objective.Objective`.
+        outside: weight of tokens outside all spans; below 1 where many mentions are not marked.
+        guide_weight: share of the guides in the targets.
+        ema: decay of a moving average of the weights, which is what dev F1 chooses and the student keeps; None: none.
+        self_distillation: share of the averaged student's opinion in the targets from the second epoch on; needs `ema`.
         seed: of the head, dropout and batch order.
         device: ``"cpu"`` keeps it off a GPU; None takes what accelerate finds.
         show: progress bar on stderr; None shows it on a terminal only.
@@ -52,6 +61,7 @@ class Distiller(Settings):
         train: Iterable[Document],
         dev: Iterable[Document] | None = None,
         *,
+        guides: Sequence[Student] = (),
         checkpoint: str | Path | None = None,
         checkpoint_every: int | None = None,
     ) -> History:
@@ -61,6 +71,9 @@ class Distiller(Settings):
             student: a student that can be trained by gradient, such as ``token-classifier``.
             train: labelled documents; a label outside a document's ``covers`` takes no part in its loss.
             dev: labelled documents to choose the best epoch by; None keeps the last.
+            guides: trained students whose mean opinion of each token has a share of `guide_weight` in its target, and
+                all of it in documents that cover no label (``covers=frozenset()``): a larger model to be distilled, an
+                ensemble, or earlier students in self-training. They need the student's labels and tokenizer.
             checkpoint: folder to keep a checkpoint in; if it holds one of this training, training goes on from there.
             checkpoint_every: optimizer steps between checkpoints; None makes one an epoch.
 
@@ -85,7 +98,10 @@ class Distiller(Settings):
             raise ConfigError("checkpoint_every needs a checkpoint folder, and must be 1 or more")
         set_seed(self.seed)
         student.prepare(labels)
-        examples = [example for example in student.encode(documents) if (example.targets >= 0).any()]
+        encoded = student.encode(documents)
+        if guides:
+            encoded = guided(encoded, check_guides(guides, student), self.guide_weight, place(self))
+        examples = [example for example in encoded if (example.targets >= 0).any()]
         if not examples:
             raise ConfigError("the training documents hold no text to learn from")
         gold = None if dev is None else list(dev)

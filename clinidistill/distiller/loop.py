@@ -16,8 +16,10 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
 from clinidistill.component import digest
+from clinidistill.distiller.average import Average
 from clinidistill.distiller.batches import epoch_steps
 from clinidistill.distiller.checkpoint import Checkpoints, Progress
+from clinidistill.distiller.guidance import guided
 from clinidistill.distiller.history import History
 from clinidistill.distiller.settings import Settings
 from clinidistill.errors import CheckpointError, ConfigError
@@ -26,7 +28,7 @@ from clinidistill.progress import track
 from clinidistill.students.trainable import Example, TrainableStudent
 from clinidistill.types import Document
 
-__all__ = ["Training"]
+__all__ = ["Training", "place"]
 
 
 class Training:
@@ -54,11 +56,12 @@ class Training:
         optimizer = torch.optim.AdamW(_groups(student.model, settings.weight_decay), lr=settings.lr, fused=fused)
         self.model, self.optimizer = self.accelerator.prepare(student.model, optimizer)
         self.best: dict[str, torch.Tensor] | None = None
+        self.average = None if settings.ema is None else Average(student.model, settings.ema)
 
     def fingerprint(self) -> str:
         """Of all that decides the course of this training."""
         examples = [
-            [e.input_ids.tobytes(), e.targets.tobytes(), None if e.allowed is None else e.allowed.tobytes()]
+            [None if array is None else array.tobytes() for array in (e.input_ids, e.targets, e.allowed, e.soft)]
             for e in self.examples
         ]
         dev = None if self.dev is None else [{**document.to_dict(), "meta": None} for document in self.dev]
@@ -98,6 +101,8 @@ class Training:
                     self._save(store)
         if self.best is not None:
             self.student.model.load_state_dict(self.best)
+        elif self.average is not None:
+            self.average.swap()
         return self.history
 
     def release(self) -> None:
@@ -122,7 +127,8 @@ class Training:
         for number, batch in enumerate(mine or [batches[0]]):
             last = number == max(len(mine), 1) - 1
             with contextlib.nullcontext() if last else accelerator.no_sync(self.model):
-                loss = self.student.loss(self.model, [self.examples[n] for n in batch], accelerator.device)
+                examples = self._taught([self.examples[n] for n in batch])
+                loss = self.student.loss(self.model, examples, accelerator.device, self.settings.objective)
                 # Gradients are averaged over processes; the sum over tokens divided by all tokens is what is wanted.
                 scale = accelerator.num_processes / max(tokens, 1) if mine else 0.0
                 accelerator.backward(loss * scale)
@@ -131,6 +137,8 @@ class Training:
             accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update()
         total = float(accelerator.reduce(summed, reduction="sum"))
         where = self.where
         where.step += 1
@@ -141,6 +149,17 @@ class Training:
         mean = total / max(tokens, 1)
         self.history.steps.append({"step": where.step, "epoch": where.epoch + 1, "loss": mean, "lr": rate})
         return mean
+
+    def _taught(self, examples: list[Example]) -> list[Example]:
+        """The examples with a share of what the averaged student thinks of them, from the second epoch on."""
+        weight = self.settings.self_distillation
+        if not weight or self.average is None or not self.where.epoch:
+            return examples
+        with self.average.in_place():
+            self.student.model.eval()
+            taught = list(guided(examples, [self.student], weight, self.accelerator.device))
+            self.student.model.train()
+        return taught
 
     def _rate(self, step: int) -> float:
         """Linear warm-up, then linear decay to 0 at the end."""
@@ -162,13 +181,14 @@ class Training:
         if self.dev is None:
             self.history.best_epoch = where.epoch
         else:
-            record |= self._dev_scores(self.dev)
-            if where.best_f1 is None or record["dev_f1"] > where.best_f1:
-                where.best_f1, where.stale, self.history.best_epoch = record["dev_f1"], 0, where.epoch
-                state = self.accelerator.unwrap_model(self.model).state_dict()
-                self.best = {name: value.detach().cpu().clone() for name, value in state.items()}
-            else:
-                where.stale += 1
+            with self.average.in_place() if self.average is not None else contextlib.nullcontext():
+                record |= self._dev_scores(self.dev)
+                if where.best_f1 is None or record["dev_f1"] > where.best_f1:
+                    where.best_f1, where.stale, self.history.best_epoch = record["dev_f1"], 0, where.epoch
+                    state = self.accelerator.unwrap_model(self.model).state_dict()
+                    self.best = {name: value.detach().cpu().clone() for name, value in state.items()}
+                else:
+                    where.stale += 1
         self.history.epochs.append(record)
         self.history.stopped_early = bool(
             settings.patience and where.stale >= settings.patience and where.epoch < settings.epochs
@@ -201,6 +221,8 @@ class Training:
                 for name, value in entry.items()
             }
             store.write_tensors(step, "optimizer.safetensors", moments)
+            if self.average is not None:
+                store.write_tensors(step, "average.safetensors", self.average.values)
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             self.where.history = self.history.to_dict()
@@ -222,6 +244,8 @@ class Training:
             self.best = store.tensors(newest, "best.safetensors")
             self.student.model.load_state_dict(self.best)  # shows now whether they fit
         self.student.model.load_state_dict(store.tensors(newest, "model.safetensors"))
+        if self.average is not None:
+            self.average.restore(store.tensors(newest, "average.safetensors"), self.where.step)
         state: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in store.tensors(newest, "optimizer.safetensors").items():
             number, name = key.split(".", 1)
@@ -249,6 +273,11 @@ def _accelerator(settings: Settings) -> accelerate.Accelerator:
     if precision == "fp16" and cpu:
         raise ConfigError("precision 'fp16' needs a GPU; use 'bf16', 'fp32' or 'auto'")
     return accelerate.Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=only_cpu)
+
+
+def place(settings: Settings) -> torch.device:
+    """Where a training with these settings computes."""
+    return torch.device(_accelerator(settings).device)
 
 
 def _computes_bf16(cpu: bool) -> bool:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from clinidistill.component import Component
 from clinidistill.errors import OptionError
+from clinidistill.students.objective import Objective
 
 __all__ = ["Precision", "Settings"]
 
@@ -29,6 +30,13 @@ class Settings(Component):
         max_grad_norm: float | None = 1.0,
         precision: Precision = "auto",
         patience: int | None = 3,
+        soft_labels: bool = True,
+        confidence_weights: bool = False,
+        gce: float = 0.0,
+        outside: float = 1.0,
+        guide_weight: float = 0.5,
+        ema: float | None = None,
+        self_distillation: float = 0.0,
         seed: int = 0,
         device: Literal["cpu"] | None = None,
         show: bool | None = None,
@@ -39,9 +47,14 @@ class Settings(Component):
             "max_grad_norm": max_grad_norm is None or max_grad_norm > 0,
             "patience": patience is None or patience >= 1,
         }
+        bounds |= {"gce": 0 <= gce <= 1, "outside": outside > 0, "guide_weight": 0 <= guide_weight <= 1}
+        bounds |= {"ema": ema is None or 0 < ema < 1, "self_distillation": 0 <= self_distillation < 1}
         bounds |= {"precision": precision in ("auto", "fp32", "bf16", "fp16"), "device": device in (None, "cpu")}
         if wrong := [name for name, fine in bounds.items() if not fine]:
             raise OptionError(f"Distiller: {wrong[0]} is out of range: {self.options[wrong[0]]!r}")
         self.epochs, self.lr, self.batch_tokens, self.accumulate = epochs, lr, batch_tokens, accumulate
         self.warmup, self.weight_decay, self.max_grad_norm = warmup, weight_decay, max_grad_norm
+        self.soft_labels, self.guide_weight, self.ema = soft_labels, guide_weight, ema
+        self.self_distillation = self_distillation
+        self.objective = Objective(soft_labels, confidence_weights, gce, outside)
         self.precision, self.patience, self.seed, self.device, self.show = precision, patience, seed, device, show

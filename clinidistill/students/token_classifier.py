@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, cast, get_args
 
@@ -19,11 +19,16 @@ from clinidistill.registry import check_options
 from clinidistill.students.base import METADATA_FILE, read_metadata
 from clinidistill.students.decoding import Decoder
 from clinidistill.students.encoding import IGNORE, Encoder, iob2_tags, pad, tag_window
+from clinidistill.students.objective import Objective
+from clinidistill.students.soft_labels import soften
+from clinidistill.students.tag_schemes import TagScheme
 from clinidistill.students.tagger import Precision, Scorer, Tagger, chunks
 from clinidistill.students.trainable import Example, TrainableStudent
 from clinidistill.types import Document, flatten
 
 __all__ = ["TokenClassifier"]
+
+_PLAIN = Objective()
 
 
 class TokenClassifier(Tagger, TrainableStudent):
@@ -104,9 +109,8 @@ class TokenClassifier(Tagger, TrainableStudent):
                 label2id={tag: n for n, tag in enumerate(tags)},
             )
 
-    def encode(self, documents: Iterable[Document]) -> list[Example]:
-        examples: list[Example] = []
-        for chunk in chunks(document for document in documents if any(map(document.covers_label, self._labels))):
+    def encode(self, documents: Iterable[Document]) -> Iterator[Example]:
+        for chunk in chunks(documents):
             flat = [
                 flatten(span for span in document.spans if self._learns(span.label, document)) for document in chunk
             ]
@@ -114,26 +118,47 @@ class TokenClassifier(Tagger, TrainableStudent):
             for window in self.encoder.windows([document.text for document in chunk]):
                 n = window.document
                 targets = tag_window(window, chunk[n], flat[n], self._labels)
-                examples.append(Example(window.input_ids, targets, allowed[n]))
-        return examples
+                if allowed[n] is not None and not allowed[n].any():
+                    targets[:] = IGNORE
+                soft = soften(window, targets, flat[n], 1 + 2 * len(self._labels))
+                yield Example(window.input_ids, targets, allowed[n], soft)
 
-    def loss(self, model: torch.nn.Module, examples: Sequence[Example], device: torch.device) -> torch.Tensor:
+    def probabilities(self, model: torch.nn.Module, examples: Sequence[Example], device: torch.device) -> torch.Tensor:
         ids, mask = pad([example.input_ids for example in examples], self.encoder.tokenizer.pad_token_id or 0)
+        return self._logits(model, ids, mask, device).float().softmax(-1)
+
+    def loss(
+        self,
+        model: torch.nn.Module,
+        examples: Sequence[Example],
+        device: torch.device,
+        objective: Objective = _PLAIN,
+    ) -> torch.Tensor:
+        ids, mask = pad([example.input_ids for example in examples], self.encoder.tokenizer.pad_token_id or 0)
+        logits = self._logits(model, ids, mask, device)
         targets = np.full(ids.shape, IGNORE, dtype=np.int64)
         for row, example in enumerate(examples):
             targets[row, : len(example)] = example.targets
-        logits = self._logits(model, ids, mask, device)
+        soft = allowed = None
+        if any(example.soft is not None for example in examples):
+            soft = np.zeros((*ids.shape, logits.shape[-1]), dtype=np.float32)
+            for row, example in enumerate(examples):
+                places = np.arange(len(example))
+                soft[row, places, np.maximum(example.targets, 0)] = 1
+                if example.soft is not None:
+                    soft[row, : len(example)] = example.soft
         if any(example.allowed is not None for example in examples):
             # A label that nobody looked for is no evidence of absence: it leaves the softmax.
-            full = np.ones(logits.shape[-1], dtype=bool)
-            open_tags = np.stack([full if e.allowed is None else e.allowed for e in examples])
-            logits = logits.masked_fill(
-                ~torch.from_numpy(open_tags).to(device)[:, None, :], torch.finfo(logits.dtype).min
-            )
-        flat_targets = torch.from_numpy(targets).to(device).flatten()
-        return torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), flat_targets, ignore_index=IGNORE, reduction="sum"
-        )
+            allowed = np.ones((*ids.shape, logits.shape[-1]), dtype=bool)
+            for row, example in enumerate(examples):
+                if example.allowed is not None:
+                    allowed[row] = example.allowed
+        flat = [
+            None if array is None else torch.from_numpy(array).to(device, non_blocking=True).flatten(0, 1)
+            for array in (targets, soft, allowed)
+        ]
+        assert flat[0] is not None
+        return objective(logits.flatten(0, 1), flat[0], flat[1], flat[2])
 
     def scorer(self, precision: Precision, device: str | None) -> Scorer:
         model = self.model
@@ -178,7 +203,9 @@ class TokenClassifier(Tagger, TrainableStudent):
         try:
             student = cls(**check_options(cls, {"base": str(folder.resolve()), **options}, METADATA_FILE))
             student._model = student._load_model(student.base)
-            student._labels = _labels_of(student._model.config.id2label, folder)
+            scheme = TagScheme(student._model.config.id2label, folder / "config.json")
+            scheme.attach(student._model)
+            student._labels = scheme.labels
             student._encoder = student._make_encoder(student.base)
         except ConfigError as error:
             raise DataError(f"holds no student that can be loaded: {error}", path=folder) from error
@@ -191,7 +218,9 @@ class TokenClassifier(Tagger, TrainableStudent):
     def _allowed(self, document: Document) -> NDArray[np.bool_] | None:
         """Tags open to a document: those of labels that were looked for; None when that is all of them."""
         looked_for = [document.covers_label(label) for label in self._labels]
-        return None if all(looked_for) else np.array([True, *np.repeat(looked_for, 2)], dtype=bool)
+        if all(looked_for):
+            return None
+        return np.array([any(looked_for), *np.repeat(looked_for, 2)], dtype=bool)
 
     @staticmethod
     def _logits(
@@ -254,18 +283,3 @@ class TokenClassifier(Tagger, TrainableStudent):
             f"# {self.name}\n\nToken classifier (IOB2) trained with clinidistill {__version__} from "
             f"`{Path(self._origin).name}`. It extracts:\n\n{listing}\n"
         )
-
-
-def _labels_of(id2label: Mapping[int, str], folder: Path) -> tuple[str, ...]:
-    """The labels of a model whose tags are in our order.
-
-    Raises:
-        DataError: if they are not ``O, B-x, I-x, B-y, I-y, …``.
-    """
-    tags = tuple(id2label[n] for n in range(len(id2label)))
-    labels = tuple(tag[2:] for tag in tags if tag.startswith("B-"))
-    if not labels or tags != iob2_tags(labels):
-        raise DataError(
-            "holds a model whose tags are not O, B-x, I-x, B-y, I-y, … in this order", path=folder / "config.json"
-        )
-    return labels

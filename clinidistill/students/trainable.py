@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clinidistill.errors import ConfigError
 from clinidistill.students.base import Student
 from clinidistill.types import Document
 
 if TYPE_CHECKING:
     import torch
+
+    from clinidistill.students.objective import Objective
 
 __all__ = ["Example", "TrainableStudent"]
 
@@ -57,15 +60,30 @@ class TrainableStudent(Student):
         """
 
     @abstractmethod
-    def encode(self, documents: Iterable[Document]) -> list[Example]:
-        """Training examples of labelled documents."""
+    def encode(self, documents: Iterable[Document]) -> Iterator[Example]:
+        """Training examples of labelled documents, lazily; also of those that cover no label, whose targets are all
+        negative, so that a guide may speak of them."""
 
     @abstractmethod
-    def loss(self, model: torch.nn.Module, examples: Sequence[Example], device: torch.device) -> torch.Tensor:
+    def loss(
+        self, model: torch.nn.Module, examples: Sequence[Example], device: torch.device, objective: Objective
+    ) -> torch.Tensor:
         """Sum of the loss over the examples' tokens that take part, a scalar tensor on `device`.
 
         Args:
             model: :attr:`model`, perhaps wrapped for several processes.
             examples: one batch.
             device: where the model lies.
+            objective: the loss of a token; a student whose loss is another kind refuses what it cannot do.
+
+        Raises:
+            ConfigError: if the student cannot minimise this objective.
         """
+
+    def probabilities(self, model: torch.nn.Module, examples: Sequence[Example], device: torch.device) -> torch.Tensor:
+        """How likely each tag is for each token, shape ``(examples, longest, tags)``; for what learns from predictions.
+
+        Raises:
+            ConfigError: if the student does not tag tokens.
+        """
+        raise ConfigError(f"{type(self).__name__} does not say how likely tags are; it can neither guide nor be guided")

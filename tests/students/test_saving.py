@@ -207,11 +207,11 @@ def test_an_absent_file_is_refused(copy, name):
         cd.load_student(copy)
 
 
-def test_tags_in_another_order_are_refused(copy):
+def test_tags_that_say_nothing_are_refused(copy):
     config = json.loads((copy / "config.json").read_text())
-    config["id2label"] = dict(enumerate(["O", "I-a", "B-a", "B-b", "I-b"]))
+    config["id2label"] = dict(enumerate(["I-a", "B-a", "B-b", "I-b", "B-c"]))
     (copy / "config.json").write_text(json.dumps(config))
-    with pytest.raises(DataError, match="in this order"):
+    with pytest.raises(DataError, match=r"config.json: no tag is outside of mentions; write into id2label"):
         cd.load_student(copy)
 
 

@@ -1,17 +1,21 @@
-"""Where pre-trained weights come from: a folder, an installed package, or a hub."""
+"""Where pre-trained weights come from: a folder, an installed package, or a hub; what a saved model's folder tells."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import importlib.metadata
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from clinidistill.errors import ConfigError
+from clinidistill.errors import ConfigError, DataError
 
-__all__ = ["base_fingerprint", "loading", "quiet", "resolve_base"]
+__all__ = ["METADATA_FILE", "base_fingerprint", "loading", "quiet", "read_metadata", "resolve_base", "student_kind"]
+
+METADATA_FILE = "clinidistill.json"
+"""Name of the file that a saved student keeps its metadata in; its ``student`` key is the registered name."""
 
 _CONTENT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 
@@ -48,12 +52,50 @@ def base_fingerprint(base: str | Path) -> str:
     source = Path(resolve_base(base))
     if not source.exists():
         return str(base)
-    files = [source] if source.is_file() else sorted({file for kind in _CONTENT for file in source.glob(kind)})
     whole = hashlib.sha256()
-    for file in files:
+    for file in [source] if source.is_file() else sorted(_content(source)):
         with file.open("rb") as content:
-            whole.update(f"{file.name}\0".encode() + hashlib.file_digest(content, "sha256").digest())
+            name = file.name if file == source else file.relative_to(source).as_posix()
+            whole.update(f"{name}\0".encode() + hashlib.file_digest(content, "sha256").digest())
     return whole.hexdigest()[:32]
+
+
+def _content(folder: Path) -> set[Path]:
+    """The files that make a model what it is; a plugin's student may have any."""
+    if (folder / METADATA_FILE).is_file():
+        return {file for file in folder.rglob("*") if file.suffix != ".md" and file.is_file()}
+    return {file for kind in _CONTENT for file in folder.glob(kind)}
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """The metadata of a student saved in `folder`; empty where there is none.
+
+    Raises:
+        DataError: if it is damaged.
+    """
+    file = folder / METADATA_FILE
+    if not file.is_file():
+        return {}
+    try:
+        metadata = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        metadata = None
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("student"), str):
+        raise DataError("is not a student's metadata; save the student again", path=file)
+    return metadata
+
+
+def student_kind(folder: Path) -> str:
+    """The registered name of the student saved in `folder`; that of any token classification model's otherwise.
+
+    Raises:
+        DataError: if the folder holds neither.
+    """
+    if metadata := read_metadata(folder):
+        return str(metadata["student"])
+    if (folder / "config.json").is_file():
+        return "token-classifier"
+    raise DataError(f"holds no student: neither {METADATA_FILE} nor config.json", path=folder)
 
 
 @contextlib.contextmanager

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-from clinidistill.errors import DataError, OptionError
+from clinidistill.bases import student_kind
+from clinidistill.errors import OptionError
 from clinidistill.registry import registry
-from clinidistill.students.base import METADATA_FILE, Student, read_metadata
+from clinidistill.students.base import Student
 
 __all__ = ["Student", "load_student", "register_student"]
 
@@ -20,7 +21,7 @@ def load_student(name_or_folder: str | Path, /, **options: Any) -> Student:
 
     Args:
         name_or_folder: ``"token-classifier"`` or a plugin's name; or a folder that ``student.save`` wrote (or any
-            Hugging Face token classification model with IOB2 labels).
+            Hugging Face token classification model, whatever its tag scheme).
         options: for a new student, as it takes them; a saved student takes none.
 
     Raises:
@@ -34,13 +35,4 @@ def load_student(name_or_folder: str | Path, /, **options: Any) -> Student:
         return cast(Student, students.create(str(name_or_folder), **options))
     if options:
         raise OptionError(f"a saved student takes no options; got {', '.join(sorted(options))}")
-    return cast(type[Student], students.get(_kind(folder))).load(folder)
-
-
-def _kind(folder: Path) -> str:
-    """The registered name of the student saved in `folder`."""
-    if metadata := read_metadata(folder):
-        return str(metadata["student"])
-    if (folder / "config.json").is_file():
-        return "token-classifier"
-    raise DataError(f"holds no student: neither {METADATA_FILE} nor config.json", path=folder)
+    return cast(type[Student], students.get(student_kind(folder))).load(folder)

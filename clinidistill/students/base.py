@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from clinidistill.bases import METADATA_FILE, read_metadata
 from clinidistill.component import Component
-from clinidistill.errors import ConfigError, DataError
+from clinidistill.errors import ConfigError
 from clinidistill.types import Document
 
 __all__ = ["METADATA_FILE", "Student", "as_documents", "read_metadata"]
-
-METADATA_FILE = "clinidistill.json"
-"""Name of the file that a saved student keeps its metadata in; its ``student`` key is the registered name."""
 
 
 class Student(Component, ABC):
@@ -64,21 +61,3 @@ def as_documents(documents: Iterable[Document | str]) -> Iterator[Document]:
         document if isinstance(document, Document) else Document(str(number), document)
         for number, document in enumerate(documents)
     )
-
-
-def read_metadata(folder: Path) -> dict[str, Any]:
-    """The metadata of a student saved in `folder`; empty where there is none.
-
-    Raises:
-        DataError: if it is damaged.
-    """
-    file = folder / METADATA_FILE
-    if not file.is_file():
-        return {}
-    try:
-        metadata = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        metadata = None
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("student"), str):
-        raise DataError("is not a student's metadata; save the student again", path=file)
-    return metadata

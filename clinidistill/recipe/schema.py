@@ -125,7 +125,8 @@ class Recipe(_Strict):
 
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-_PATHS = {"path", "base", "store"}
+_PATHS = {"path", "base", "model", "store"}
+_NAMES_TOO = {"base", "model"}
 
 
 def _resolved(value: Any, folder: Path, key: str = "") -> Any:
@@ -140,9 +141,9 @@ def _resolved(value: Any, folder: Path, key: str = "") -> Any:
         raise ConfigError('a key does not belong in a recipe; name the variable that holds it: api_key = "${MY_KEY}"')
     text = _VARIABLE.sub(_variable, value)
     if key in _PATHS and not Path(text).is_absolute():
-        # A base may also be a package's or a hub's name: only what is there beside the recipe is a path.
+        # A base may also be a package's or a hub's name, and a model an API's: only what is there is a path.
         local = folder / text
-        return str(local) if key != "base" or local.exists() else text
+        return str(local) if key not in _NAMES_TOO or local.exists() else text
     return text
 
 

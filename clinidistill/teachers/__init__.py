@@ -21,7 +21,7 @@ def load_teacher(name: str, /, **options: Any) -> Teacher:
 
     Args:
         name: ``"terminology"``, ``"openai"``, ``"gemini"``, ``"anthropic"``, ``"recorded"``, ``"transformers-llm"``,
-            ``"llm"`` (any provider), or a plugin's.
+            ``"transformer"``, ``"llm"`` (any provider), or a plugin's.
         options: as that teacher takes them.
 
     Raises:

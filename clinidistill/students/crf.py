@@ -7,9 +7,14 @@ The gradient of the likelihood is the difference of two expectations, which the 
 from __future__ import annotations
 
 import contextlib
-from typing import Any, NamedTuple, cast
+from pathlib import Path
+from typing import Any, NamedTuple, Self, cast
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+
+from clinidistill.errors import DataError
 
 __all__ = ["CRF"]
 
@@ -44,6 +49,26 @@ class CRF(torch.nn.Module):
     def transitions(self) -> torch.Tensor:
         """Score of each tag (column) after each other (row), shape ``(tags, tags)``."""
         return self.weight * _PACE
+
+    def save(self, file: Path) -> None:
+        """Write the transitions as safetensors."""
+        save_file({"transitions": self.transitions.detach().cpu().contiguous()}, file)
+
+    @classmethod
+    def load(cls, file: Path, tags: int) -> Self:
+        """The CRF that :meth:`save` wrote.
+
+        Raises:
+            DataError: if the file holds none for so many tags.
+        """
+        crf = cls(tags)
+        try:
+            crf.set_transitions(load(file.read_bytes())["transitions"])
+        except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+            raise DataError(
+                f"holds no transitions between {tags} tags ({type(error).__name__}); save the student again", path=file
+            ) from None
+        return crf
 
     def set_transitions(self, transitions: torch.Tensor) -> None:
         """Take over `transitions`, shape ``(tags, tags)``."""

@@ -26,6 +26,11 @@ class Objective:
     gce: float = 0.0
     outside: float = 1.0
 
+    @property
+    def is_likelihood(self) -> bool:
+        """Whether, of certain targets, it is the negative log-likelihood."""
+        return self.gce == 0 and self.outside == 1
+
     def __call__(
         self,
         logits: torch.Tensor,

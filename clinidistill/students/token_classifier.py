@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self, cast, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from clinidistill.bases import loading, quiet, resolve_base
 from clinidistill.errors import ConfigError, DataError
 from clinidistill.registry import check_options
 from clinidistill.students.base import METADATA_FILE, read_metadata
+from clinidistill.students.crf import CRF
 from clinidistill.students.decoding import Decoder
 from clinidistill.students.encoding import IGNORE, Encoder, iob2_tags, pad, tag_window
 from clinidistill.students.objective import Objective
@@ -26,7 +27,12 @@ from clinidistill.students.tagger import Precision, Scorer, Tagger, chunks
 from clinidistill.students.trainable import Example, TrainableStudent
 from clinidistill.types import Document, flatten
 
-__all__ = ["TokenClassifier"]
+__all__ = ["Head", "TokenClassifier"]
+
+Head = Literal["linear", "crf"]
+"""What scores tags: each token by itself, or also by the tag before it."""
+
+_CRF_FILE = "crf.safetensors"
 
 _PLAIN = Objective()
 
@@ -43,6 +49,8 @@ class TokenClassifier(Tagger, TrainableStudent):
         attention_dropout: dropout on attention weights in training; None leaves it as the base has it. With 0 attention
             is computed fused, which makes training on CPU about 1.4 times as fast, but noisy labels are learnt more
             closely.
+        head: ``"linear"`` scores each token by itself; ``"crf"`` adds learnt scores for tags that follow each other
+            (:class:`~clinidistill.students.crf.CRF`), and tags are as likely as the valid sequences that they are in.
         decoder: how words' probabilities become tags: ``"greedy"`` decides word by word, ``"viterbi"`` takes the most
             probable valid sequence (:mod:`~clinidistill.students.decoding`).
         name: what it signs its spans with; None takes the base's name.
@@ -59,6 +67,7 @@ class TokenClassifier(Tagger, TrainableStudent):
         max_length: int | None = None,
         stride: int = 64,
         attention_dropout: float | None = None,
+        head: Head = "linear",
         decoder: Decoder = "greedy",
         name: str | None = None,
     ):
@@ -66,12 +75,14 @@ class TokenClassifier(Tagger, TrainableStudent):
             raise ConfigError("labels must be a list of different labels, e.g. ['medication', 'disease']")
         if decoder not in get_args(Decoder):
             raise ConfigError(f"decoder must be one of {', '.join(get_args(Decoder))}; got {decoder!r}")
+        if head not in get_args(Head):
+            raise ConfigError(f"head must be one of {', '.join(get_args(Head))}; got {head!r}")
         self.base, self.stride = str(base), stride
         self._origin = self.base  # what a saved student was trained from; its own base is then its folder
         self._labels = tuple(labels or ())
         self._max_length = max_length
         self._attention_dropout = attention_dropout
-        self.decoder = decoder
+        self.head, self.decoder = head, decoder
         self.name = name or Path(self.base).name
         self._model: Any = None
         self._encoder: Encoder | None = None
@@ -108,6 +119,8 @@ class TokenClassifier(Tagger, TrainableStudent):
                 id2label=dict(enumerate(tags)),
                 label2id={tag: n for n, tag in enumerate(tags)},
             )
+            if self.head == "crf":
+                self._model.crf = CRF(len(tags))
 
     def encode(self, documents: Iterable[Document]) -> Iterator[Example]:
         for chunk in chunks(documents):
@@ -125,7 +138,7 @@ class TokenClassifier(Tagger, TrainableStudent):
 
     def probabilities(self, model: torch.nn.Module, examples: Sequence[Example], device: torch.device) -> torch.Tensor:
         ids, mask = pad([example.input_ids for example in examples], self.encoder.tokenizer.pad_token_id or 0)
-        return self._logits(model, ids, mask, device).float().softmax(-1)
+        return self._log_probabilities(self._logits(model, ids, mask, device), ids, mask).softmax(-1)
 
     def loss(
         self,
@@ -153,6 +166,13 @@ class TokenClassifier(Tagger, TrainableStudent):
             for row, example in enumerate(examples):
                 if example.allowed is not None:
                     allowed[row] = example.allowed
+        if self._crf is not None:
+            tags, noted = torch.from_numpy(targets).to(device), None
+            if allowed is not None:
+                noted = torch.from_numpy(allowed[:, 0]).to(device)
+            if soft is None and objective.is_likelihood:
+                return self._crf.loss(logits, tags, noted)
+            logits = self._crf.log_marginals(logits, tags >= 0, noted)
         flat = [
             None if array is None else torch.from_numpy(array).to(device, non_blocking=True).flatten(0, 1)
             for array in (targets, soft, allowed)
@@ -170,7 +190,8 @@ class TokenClassifier(Tagger, TrainableStudent):
         def score(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
             model.to(place).eval()
             with torch.inference_mode(), torch.autocast(place.type, torch.bfloat16, enabled=half):
-                return cast(NDArray[np.float32], self._logits(model, ids, mask, place).float().cpu().numpy())
+                scores = self._log_probabilities(self._logits(model, ids, mask, place), ids, mask)
+                return cast(NDArray[np.float32], scores.float().cpu().numpy())
 
         return score
 
@@ -179,7 +200,10 @@ class TokenClassifier(Tagger, TrainableStudent):
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         with quiet():
-            cast(Any, self.model).save_pretrained(folder, safe_serialization=True)
+            weights = {name: value for name, value in self.model.state_dict().items() if not name.startswith("crf.")}
+            cast(Any, self.model).save_pretrained(folder, state_dict=weights, safe_serialization=True)
+            if self._crf is not None:
+                self._crf.save(folder / _CRF_FILE)
             cast(Any, self.encoder.tokenizer).backend_tokenizer.no_truncation()  # our windows are no property of it
             self.encoder.tokenizer.save_pretrained(folder)
         metadata = {
@@ -190,6 +214,7 @@ class TokenClassifier(Tagger, TrainableStudent):
             "labels": list(self._labels),
             "max_length": self.encoder.max_length,
             "stride": self.stride,
+            "head": self.head,
             "decoder": self.decoder,
         }
         (folder / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
@@ -199,13 +224,16 @@ class TokenClassifier(Tagger, TrainableStudent):
     def load(cls, path: str | Path) -> Self:
         folder = Path(path)
         metadata = read_metadata(folder)
-        options: dict[str, Any] = {n: metadata[n] for n in ("name", "max_length", "stride", "decoder") if n in metadata}
+        names = ("name", "max_length", "stride", "head", "decoder")
+        options: dict[str, Any] = {n: metadata[n] for n in names if n in metadata}
         try:
             student = cls(**check_options(cls, {"base": str(folder.resolve()), **options}, METADATA_FILE))
             student._model = student._load_model(student.base)
             scheme = TagScheme(student._model.config.id2label, folder / "config.json")
             scheme.attach(student._model)
             student._labels = scheme.labels
+            if student.head == "crf":
+                student._model.crf = CRF.load(folder / _CRF_FILE, 1 + 2 * len(scheme.labels))
             student._encoder = student._make_encoder(student.base)
         except ConfigError as error:
             raise DataError(f"holds no student that can be loaded: {error}", path=folder) from error
@@ -221,6 +249,20 @@ class TokenClassifier(Tagger, TrainableStudent):
         if all(looked_for):
             return None
         return np.array([any(looked_for), *np.repeat(looked_for, 2)], dtype=bool)
+
+    @property
+    def _crf(self) -> CRF | None:
+        """A part of the model, so that it is trained, averaged, kept and moved with it."""
+        return getattr(self.model, "crf", None)
+
+    def _log_probabilities(self, logits: torch.Tensor, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> torch.Tensor:
+        """Logits whose softmax says how likely each tag is: of a linear head as they are."""
+        if self._crf is None:
+            return logits
+        tokenizer = self.encoder.tokenizer
+        special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+        takes_part = (mask > 0) & ~np.isin(ids, list(special))
+        return self._crf.log_marginals(logits, torch.from_numpy(takes_part).to(logits.device), constrained=True)
 
     @staticmethod
     def _logits(

@@ -9,6 +9,7 @@ from accelerate.utils import set_seed
 
 from clinidistill.datasets.base import as_dataset
 from clinidistill.distiller.checkpoint import Checkpoints
+from clinidistill.distiller.corpus import Corpus
 from clinidistill.distiller.guidance import check_guides, guided
 from clinidistill.distiller.history import History
 from clinidistill.distiller.loop import Training, place
@@ -64,18 +65,23 @@ class Distiller(Settings):
         guides: Sequence[Student] = (),
         checkpoint: str | Path | None = None,
         checkpoint_every: int | None = None,
+        cache: str | Path | None = None,
     ) -> History:
         """Train `student` in place.
 
         Args:
-            student: a student that can be trained by gradient, such as ``token-classifier``.
-            train: labelled documents; a label outside a document's ``covers`` takes no part in its loss.
+            student: one that is trained by gradient, such as ``token-classifier``; any other learns in its own way
+                (:meth:`Student.learn`), from these settings and without checkpoints.
+            train: labelled documents; a label outside a document's ``covers`` takes no part in its loss. A dataset is
+                streamed, and need not fit in memory.
             dev: labelled documents to choose the best epoch by; None keeps the last.
             guides: trained students whose mean opinion of each token has a share of `guide_weight` in its target, and
                 all of it in documents that cover no label (``covers=frozenset()``): a larger model to be distilled, an
                 ensemble, or earlier students in self-training. They need the student's labels and tokenizer.
             checkpoint: folder to keep a checkpoint in; if it holds one of this training, training goes on from there.
             checkpoint_every: optimizer steps between checkpoints; None makes one an epoch.
+            cache: folder to keep the tokenised documents in for the next training on them; it then holds what the notes
+                say. None keeps nothing.
 
         Returns:
             The record of the training, earlier parts of a resumed one included.
@@ -84,11 +90,11 @@ class Distiller(Settings):
             ConfigError: if the student cannot be trained so, or there is nothing to learn from.
             CheckpointError: if the folder holds a checkpoint of another training, or a damaged one.
         """
-        if not isinstance(student, TrainableStudent):
-            raise ConfigError(
-                f"{type(student).__name__} is not trained by gradient; the Distiller needs a TrainableStudent"
-            )
         documents = as_dataset(train)
+        if not isinstance(student, TrainableStudent):
+            if guides or checkpoint_every is not None:
+                raise ConfigError(f"{type(student).__name__} learns in its own way, without guides and checkpoints")
+            return student.learn(documents, None if dev is None else list(dev), self)
         labels = sorted(set(student.labels) or _labels_in(documents))
         if not labels:
             raise ConfigError(
@@ -98,10 +104,10 @@ class Distiller(Settings):
             raise ConfigError("checkpoint_every needs a checkpoint folder, and must be 1 or more")
         set_seed(self.seed)
         student.prepare(labels)
-        encoded = student.encode(documents)
+        encoded = student.encode(documents) if cache is None else Corpus.cached(student, documents, cache)
         if guides:
             encoded = guided(encoded, check_guides(guides, student), self.guide_weight, place(self))
-        examples = [example for example in encoded if (example.targets >= 0).any()]
+        examples = (encoded if isinstance(encoded, Corpus) else Corpus(encoded)).learnable()
         if not examples:
             raise ConfigError("the training documents hold no text to learn from")
         gold = None if dev is None else list(dev)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from clinidistill.bases import METADATA_FILE, read_metadata
 from clinidistill.component import Component
 from clinidistill.errors import ConfigError
 from clinidistill.types import Document
+
+if TYPE_CHECKING:
+    from clinidistill.datasets import Dataset
+    from clinidistill.distiller.history import History
+    from clinidistill.distiller.settings import Settings
 
 __all__ = ["METADATA_FILE", "Student", "as_documents", "read_metadata"]
 
@@ -29,6 +34,23 @@ class Student(Component, ABC):
     @abstractmethod
     def predict(self, documents: Iterable[Document | str], **options: Any) -> Iterator[Document]:
         """The documents with its spans in place of theirs, lazily and in order; strings get ids ``"0"``, ``"1"``, …"""
+
+    def learn(self, train: Dataset, dev: Sequence[Document] | None, settings: Settings) -> History:
+        """Learn from labelled documents. The Distiller calls it of a student that has its own way.
+
+        Args:
+            train: labelled documents, to be read as often as needed; a label outside a document's ``covers`` is neither
+                there nor absent.
+            dev: labelled documents to choose the best state by, if any.
+            settings: those of the Distiller, as far as they mean something here.
+
+        Returns:
+            The record of the training.
+
+        Raises:
+            ConfigError: if it cannot learn so, or there is nothing to learn from.
+        """
+        raise ConfigError(f"{type(self).__name__} cannot be trained: it is no TrainableStudent, and has no learn()")
 
     @abstractmethod
     def save(self, path: str | Path, *, card: str | None = None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["BatchPlan", "epoch_steps", "packed_batches"]
+__all__ = ["BatchPlan", "packed_batches"]
 
 Ints = NDArray[np.int32]
 
@@ -65,11 +65,6 @@ class BatchPlan:
         for first in range(start * self.per_step, len(batches), self.per_step):
             numbers = batches[first : first + self.per_step]
             yield [order[self._cuts[n] : self._cuts[n + 1]].tolist() for n in numbers]
-
-
-def epoch_steps(lengths: Sequence[int], budget: int, per_step: int, *, seed: int, epoch: int) -> list[list[list[int]]]:
-    """The optimizer steps of one epoch; see :class:`BatchPlan`, which plans once for all of them."""
-    return list(BatchPlan(lengths, budget, per_step, seed=seed).steps(epoch))
 
 
 def packed_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:

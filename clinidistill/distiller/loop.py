@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
 from clinidistill.component import digest
 from clinidistill.distiller.average import Average
-from clinidistill.distiller.batches import epoch_steps
+from clinidistill.distiller.batches import BatchPlan
 from clinidistill.distiller.checkpoint import Checkpoints, Progress
+from clinidistill.distiller.corpus import Corpus
 from clinidistill.distiller.guidance import guided
 from clinidistill.distiller.history import History
 from clinidistill.distiller.settings import Settings
@@ -41,16 +41,13 @@ class Training:
         dev: labelled documents to choose the best epoch by; None keeps the last.
     """
 
-    def __init__(
-        self, settings: Settings, student: TrainableStudent, examples: Sequence[Example], dev: list[Document] | None
-    ):
+    def __init__(self, settings: Settings, student: TrainableStudent, examples: Corpus, dev: list[Document] | None):
         self.settings, self.student, self.examples, self.dev = settings, student, examples, dev
         self.accelerator = _accelerator(settings)
         self.where, self.history = Progress(), History()
         self.per_step = settings.accumulate * self.accelerator.num_processes
-        self.lengths = [len(example) for example in examples]
-        self.epoch_sizes = [len(self._steps(epoch)) for epoch in range(settings.epochs)]
-        self.total = sum(self.epoch_sizes)
+        self.plan = BatchPlan(examples.lengths, settings.batch_tokens, self.per_step, seed=settings.seed)
+        self.total = settings.epochs * len(self.plan)
         student.model.to(self.accelerator.device)
         fused = self.accelerator.device.type in {"cpu", "cuda"}
         optimizer = torch.optim.AdamW(_groups(student.model, settings.weight_decay), lr=settings.lr, fused=fused)
@@ -60,14 +57,9 @@ class Training:
 
     def fingerprint(self) -> str:
         """Of all that decides the course of this training."""
-        examples = [
-            [None if array is None else array.tobytes() for array in (e.input_ids, e.targets, e.allowed, e.soft)]
-            for e in self.examples
-        ]
         dev = None if self.dev is None else [{**document.to_dict(), "meta": None} for document in self.dev]
-        return digest(
-            [self.settings.fingerprint, self.student.fingerprint, self.student.labels, examples, dev, self.per_step]
-        )
+        student = [self.student.fingerprint, self.student.labels]
+        return digest([self.settings.fingerprint, student, self.examples.fingerprint, dev, self.per_step])
 
     def go(self, store: Checkpoints | None, every: int | None) -> History:
         if store is not None and self.accelerator.is_main_process:
@@ -81,9 +73,8 @@ class Training:
         ) as bar:
             bar.advance(self.where.step)
             while not self.where.finished:
-                steps = self._steps(self.where.epoch)
                 self.model.train()
-                for batches in steps[self.where.step_in_epoch :]:
+                for batches in self.plan.steps(self.where.epoch, self.where.step_in_epoch):
                     loss = self._step(batches)
                     bar.advance(1)
                     bar.note(epoch=self.where.epoch + 1, loss=f"{loss:.3f}")
@@ -91,7 +82,7 @@ class Training:
                         store is not None
                         and every
                         and self.where.step % every == 0
-                        and self.where.step_in_epoch < len(steps)
+                        and self.where.step_in_epoch < len(self.plan)
                     ):
                         self._save(store)
                 self._end_epoch()
@@ -109,16 +100,12 @@ class Training:
         """Leave the model as a plain one, also after an interruption: no autocast around it, no dropout."""
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
 
-    def _steps(self, epoch: int) -> list[list[list[int]]]:
-        settings = self.settings
-        return epoch_steps(self.lengths, settings.batch_tokens, self.per_step, seed=settings.seed, epoch=epoch)
-
     def _step(self, batches: list[list[int]]) -> float:
         """One optimizer step; returns the mean loss per token over all processes."""
         began = time.perf_counter()
         accelerator, here = self.accelerator, self.accelerator.process_index
         mine = batches[here :: accelerator.num_processes]
-        tokens = sum(int((self.examples[n].targets >= 0).sum()) for batch in batches for n in batch)
+        tokens = int(self.examples.learnt[[n for batch in batches for n in batch]].sum())
         rate = self._rate(self.where.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from clinidistill.types import Document, Span
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["IGNORE", "Encoder", "Window", "iob2_tags", "pad", "tag_window", "token_batches"]
+__all__ = ["IGNORE", "Encoder", "Tokens", "Window", "iob2_tags", "pad", "tag_window", "token_batches"]
 
 IGNORE = -100
 """Tag id of tokens that take no part in the loss (PyTorch's convention)."""
@@ -29,6 +29,23 @@ IGNORE = -100
 Ints = NDArray[np.int64]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half of a UTF-16 pair: no tokenizer takes it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """A document's own tokens, without special ones.
+
+    Args:
+        ids: token ids, shape ``(tokens,)``.
+        starts, ends: half-open code-point offsets of each token, shape ``(tokens,)``.
+    """
+
+    ids: Ints
+    starts: Ints
+    ends: Ints
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +75,9 @@ class Encoder:
         max_length: most tokens in a window, special tokens included.
         stride: tokens that neighbouring windows share.
 
+    Attributes:
+        before, after: ids of the special tokens that every window begins and ends with.
+
     Raises:
         ConfigError: if the tokenizer has no offsets, or `stride` leaves no room for progress.
     """
@@ -73,28 +93,54 @@ class Encoder:
                 f"stride {stride} must be at least 0 and below {room}, the room in a window of {max_length}"
             )
         self.tokenizer, self.max_length, self.stride = tokenizer, max_length, stride
+        self._room = room
+        framed = self._backend.encode("a")
+        own = [n for n, special in enumerate(framed.special_tokens_mask) if not special] or [len(framed.ids)]
+        self.before = np.array(framed.ids[: own[0]], dtype=np.int64)
+        self.after = np.array(framed.ids[own[-1] + 1 :], dtype=np.int64)
+
+    def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """The tokens of each text, in order. Several threads of the tokenizer share the work, and hold no lock."""
+        # Unpaired surrogates are replaced; offsets stay.
+        encodings = self._backend.encode_batch(
+            [_SURROGATE.sub("\ufffd", text) for text in texts], add_special_tokens=False
+        )
+        out = []
+        for encoding in encodings:
+            offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+            out.append(Tokens(np.array(encoding.ids, dtype=np.int64), offsets[:, 0], offsets[:, 1]))
+        return out
+
+    def cuts(self, count: int) -> list[slice]:
+        """Where the windows of a document of `count` tokens lie; neighbours share :attr:`stride` tokens.
+
+        Every token is in at least one; a document without tokens still has a window.
+        """
+        last = max(1, count - self.stride)
+        return [slice(at, min(at + self._room, count)) for at in range(0, last, self._room - self.stride)]
+
+    def frame(self, ids: Ints) -> Ints:
+        """A window's ids: `ids` between the special tokens."""
+        return np.concatenate((self.before, ids, self.after))
 
     def windows(self, texts: Sequence[str]) -> list[Window]:
         """The windows of `texts`, in order; a text without tokens still has one."""
-        if not texts:
-            return []
-        encoded: Any = self.tokenizer(
-            [_SURROGATE.sub("\ufffd", text) for text in texts],  # offsets stay
-            truncation=True,
-            max_length=self.max_length,
-            stride=self.stride,
-            return_overflowing_tokens=True,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )
-        out = []
-        rows = zip(encoded["overflow_to_sample_mapping"], encoded["input_ids"], encoded["offset_mapping"], strict=True)
-        for document, ids, offsets in rows:
-            places = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
-            out.append(Window(int(document), np.asarray(ids, dtype=np.int64), places[:, 0], places[:, 1]))
-        return out
+        sides = len(self.before), len(self.after)
+        return [
+            Window(n, self.frame(tokens.ids[cut]), np.pad(tokens.starts[cut], sides), np.pad(tokens.ends[cut], sides))
+            for n, tokens in enumerate(self.tokens(texts))
+            for cut in self.cuts(len(tokens))
+        ]
+
+    @property
+    def _backend(self) -> Any:
+        """The tokenizer beneath, which must neither cut nor pad (whoever else uses it may have told it to)."""
+        backend: Any = cast(Any, self.tokenizer).backend_tokenizer
+        if backend.truncation is not None:
+            backend.no_truncation()
+        if backend.padding is not None:
+            backend.no_padding()
+        return backend
 
 
 def iob2_tags(labels: Iterable[str]) -> tuple[str, ...]:

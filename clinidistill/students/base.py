@@ -61,6 +61,30 @@ class Student(Component, ABC):
             card: text of a model card (Markdown); a short one is written where it is None.
         """
 
+    def export(
+        self,
+        format: str,
+        folder: str | Path,
+        *,
+        quantize: str | None = None,
+        calibration: Iterable[Document | str] | None = None,
+    ) -> Student:
+        """Write it to a folder in a form that others run, too, or that runs faster.
+
+        Args:
+            format: name of the form, such as ``"onnx"``.
+            folder: where to; made if absent. :func:`clinidistill.load_student` brings the exported student back.
+            quantize: smaller numbers to compute in, such as ``"int8"``; None keeps fp32.
+            calibration: notes like those that it will read, to fit such numbers to.
+
+        Returns:
+            The exported student.
+
+        Raises:
+            ConfigError: if it cannot be exported so.
+        """
+        raise ConfigError(f"{type(self).__name__} cannot be exported to {format!r}")
+
     @classmethod
     @abstractmethod
     def load(cls, path: str | Path) -> Self:

@@ -1,6 +1,7 @@
 """Students that tag tokens: how a stream of notes becomes a stream of spans.
 
-    notes → chunks → windows (encoding) → batches of like length → logits (the student's scorer) → spans (decoding)
+    notes → chunks → windows (encoding) → batches of like length → logits (the student's scorer)   ── streaming
+      → probabilities → spans                                                                      ── decoding
 
 A student of this kind says how likely each IOB2 tag is at each token, and leaves the rest to :class:`Tagger`.
 """
@@ -8,10 +9,8 @@ A student of this kind says how likely each IOB2 tag is at each token, and leave
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from itertools import groupby, islice
-from typing import Any, Literal, get_args
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +18,12 @@ from numpy.typing import NDArray
 from clinidistill.errors import ConfigError
 from clinidistill.students.base import Student, as_documents
 from clinidistill.students.decoding import Decoder, decode
-from clinidistill.students.encoding import Encoder, Window, pad, token_batches
+from clinidistill.students.encoding import Encoder
+from clinidistill.students.scorer import Precision, Score, Scorer
+from clinidistill.students.streaming import chunks, scored
 from clinidistill.types import Document
 
 __all__ = ["Precision", "Scorer", "Tagger", "chunks"]
-
-Precision = Literal["auto", "fp32", "bf16"]
-"""What a scorer computes in; ``"auto"`` is the fastest that leaves the spans as they are."""
-
-Scorer = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
-"""From token ids and attention mask (1 at tokens, 0 at padding), both of shape ``(rows, width)``, to the logits of the
-tags in the order of :func:`~clinidistill.students.encoding.iob2_tags`, shape ``(rows, width, tags)``."""
-
-_CHUNK = 256  # documents that are length-sorted together: what predict holds in memory
 
 
 class Tagger(Student):
@@ -52,8 +44,10 @@ class Tagger(Student):
         """Its tokenizer with the window settings."""
 
     @abstractmethod
-    def scorer(self, precision: Precision, device: str | None) -> Scorer:
-        """The function that scores the batches of one call of :meth:`predict`; called once, when predict is.
+    def scorer(self, precision: Precision, device: str | None) -> Scorer | Score:
+        """What scores the batches of one call of :meth:`predict`; asked for once, when predict is called.
+
+        A plain function is called from one thread, with batches of 8192 tokens.
 
         Args:
             precision: what to compute in.
@@ -67,61 +61,56 @@ class Tagger(Student):
         self,
         documents: Iterable[Document | str],
         *,
-        batch_tokens: int = 8192,
+        batch_tokens: int | None = None,
         precision: Precision = "auto",
         device: str | None = None,
+        workers: int | None = None,
         **options: Any,
     ) -> Iterator[Document]:
         """The documents with its spans in place of theirs, lazily and in order; strings get ids ``"0"``, ``"1"``, …
 
+        Where windows of a long note overlap, each token's logits are averaged: the mean in log space, so that a window
+        that is sure, because it sees more around the token, outweighs one that is not.
+
         Args:
-            documents: notes; read a few hundred at a time, so that memory stays bounded.
-            batch_tokens: most tokens in a batch, padding included.
-            precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: bf16 on a GPU that has it, else fp32.
+            documents: notes; at most 512 (for each of several workers, 256 more) are read before the first is handed
+                out, and no more than that are held at any time.
+            batch_tokens: most tokens in a batch, padding included; None takes what suits the device.
+            precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: bf16 where the hardware computes in it (GPUs, CPUs with
+                AVX512-BF16 or AMX), else fp32.
             device: where to compute; None takes the GPU if there is one.
+            workers: number of processes, which share the cores; None computes in this one, which keeps up to 8 cores
+                busy. Each takes some seconds to start.
             options: none are known.
 
         Raises:
-            ConfigError: if it was not trained, or an option is unknown.
+            ConfigError: if it was not trained, or an option is unknown or out of range.
+            ClinidistillError: if memory does not suffice, or a worker dies.
         """
-        if options or precision not in get_args(Precision):
+        fine = precision in get_args(Precision) and all(n is None or n >= 1 for n in (batch_tokens, workers))
+        if options or not fine:
             raise ConfigError(
-                f"predict takes batch_tokens, precision ('fp32', 'bf16', 'auto') and device; got {precision=}, "
-                f"{', '.join(options) or 'nothing else'}"
+                "predict takes batch_tokens and workers (1 or more), precision ('fp32', 'bf16', 'auto') and device; "
+                f"got {batch_tokens=}, {workers=}, {precision=}, {', '.join(options) or 'nothing else'}"
             )
-        return self._predict(as_documents(documents), batch_tokens, self.scorer(precision, device))
+        notes, scorer = as_documents(documents), self.scorer(precision, device)
+        if not isinstance(scorer, Scorer):
+            scorer = Scorer(scorer)
+        return self._stream(notes, scorer, batch_tokens or scorer.batch_tokens)
 
-    def _predict(self, documents: Iterable[Document], batch_tokens: int, scorer: Scorer) -> Iterator[Document]:
-        filler = self.encoder.tokenizer.pad_token_id or 0
-        for chunk in chunks(documents):
-            windows = self.encoder.windows([document.text for document in chunk])
-            probabilities: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(windows)
-            for batch in token_batches([len(window) for window in windows], batch_tokens):
-                scores = _softmax(scorer(*pad([windows[n].input_ids for n in batch], filler)))
-                for row, n in enumerate(batch):
-                    probabilities[n] = scores[row, : len(windows[n])]
-            yield from self._decode(chunk, windows, probabilities)
-
-    def _decode(
-        self, chunk: Sequence[Document], windows: Sequence[Window], probabilities: Sequence[NDArray[np.float32]]
-    ) -> Iterator[Document]:
+    def _stream(self, documents: Iterable[Document], scorer: Scorer, batch_tokens: int) -> Iterator[Document]:
         covers = frozenset(self.labels)
-        together = zip(windows, probabilities, strict=True)
-        for n, group in groupby(together, key=lambda pair: pair[0].document):
-            parts = list(group)
-            starts = np.concatenate([window.starts for window, _ in parts])
-            ends = np.concatenate([window.ends for window, _ in parts])
-            real = ends > starts
-            scores = np.concatenate([p for _, p in parts])[real]
-            spans = decode(chunk[n].text, starts[real], ends[real], scores, self.labels, decoder=self.decoder)
-            yield chunk[n].with_spans((replace(span, source=self.name) for span in spans), covers)
-
-
-def chunks(documents: Iterable[Document], size: int = _CHUNK) -> Iterator[list[Document]]:
-    """The documents in lists of `size`, the last one shorter."""
-    stream = iter(documents)
-    while chunk := list(islice(stream, size)):
-        yield chunk
+        for chunk in scored(documents, self.encoder, scorer, batch_tokens):
+            spans = decode(
+                [document.text for document in chunk.documents],
+                chunk.tokens,
+                _softmax(chunk.logits),
+                self.labels,
+                decoder=self.decoder,
+                source=self.name,
+            )
+            for document, found in zip(chunk.documents, spans, strict=True):
+                yield document.with_spans(found, covers)
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

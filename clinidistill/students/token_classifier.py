@@ -16,9 +16,12 @@ from clinidistill.students.decoding import Decoder
 from clinidistill.students.encoding import IGNORE, iob2_tags, pad, tag_window
 from clinidistill.students.objective import Objective
 from clinidistill.students.pretrained import PretrainedStudent
+from clinidistill.students.scorer import Precision, Scorer
 from clinidistill.students.soft_labels import soften
+from clinidistill.students.streaming import chunks
 from clinidistill.students.tag_schemes import TagScheme
-from clinidistill.students.tagger import Precision, Scorer, Tagger, chunks
+from clinidistill.students.tagger import Tagger
+from clinidistill.students.torch_scorer import torch_scorer
 from clinidistill.students.trainable import Example
 from clinidistill.types import Document, flatten
 
@@ -107,7 +110,7 @@ class TokenClassifier(PretrainedStudent, Tagger):
 
     def probabilities(self, model: torch.nn.Module, examples: Sequence[Example], device: torch.device) -> torch.Tensor:
         ids, mask = pad([example.input_ids for example in examples], self.encoder.tokenizer.pad_token_id or 0)
-        return self._log_probabilities(self._logits(model, ids, mask, device), ids, mask).softmax(-1)
+        return self._marginals(self.model, self._logits(model, ids, mask, device), ids, mask).softmax(-1)
 
     def loss(
         self,
@@ -150,19 +153,7 @@ class TokenClassifier(PretrainedStudent, Tagger):
         return objective(logits.flatten(0, 1), flat[0], flat[1], flat[2])
 
     def scorer(self, precision: Precision, device: str | None) -> Scorer:
-        model = self.model
-        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        half = precision == "bf16"
-        if precision == "auto" and place.type == "cuda":
-            half = torch.cuda.is_bf16_supported(including_emulation=False)
-
-        def score(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-            model.to(place).eval()
-            with torch.inference_mode(), torch.autocast(place.type, torch.bfloat16, enabled=half):
-                scores = self._log_probabilities(self._logits(model, ids, mask, place), ids, mask)
-                return cast(NDArray[np.float32], scores.float().cpu().numpy())
-
-        return score
+        return torch_scorer(self.model, precision, device, None if self._crf is None else self._marginals)
 
     def _save_model(self, folder: Path) -> None:
         """Write a plain Hugging Face model folder: ``transformers.pipeline`` loads it as it is."""
@@ -191,14 +182,17 @@ class TokenClassifier(PretrainedStudent, Tagger):
         """A part of the model, so that it is trained, averaged, kept and moved with it."""
         return getattr(self.model, "crf", None)
 
-    def _log_probabilities(self, logits: torch.Tensor, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> torch.Tensor:
-        """Logits whose softmax says how likely each tag is: of a linear head as they are."""
-        if self._crf is None:
+    def _marginals(
+        self, model: torch.nn.Module, logits: torch.Tensor, ids: NDArray[np.int64], mask: NDArray[np.int64]
+    ) -> torch.Tensor:
+        """Logits of a model with a linear head as they are; with a CRF, how likely each tag is as a logarithm."""
+        crf: CRF | None = getattr(model, "crf", None)
+        if crf is None:
             return logits
         tokenizer = self.encoder.tokenizer
         special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
         takes_part = (mask > 0) & ~np.isin(ids, list(special))
-        return self._crf.log_marginals(logits, torch.from_numpy(takes_part).to(logits.device), constrained=True)
+        return crf.log_marginals(logits, torch.from_numpy(takes_part).to(logits.device), constrained=True)
 
     @staticmethod
     def _logits(

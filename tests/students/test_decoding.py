@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinidistill.students.decoding import WORD, decode
-from clinidistill.students.encoding import iob2_tags
+from clinidistill.students.decoding import WORD
+from clinidistill.students.decoding import decode as decode_all
+from clinidistill.students.encoding import Tokens, iob2_tags
 from clinidistill.types import Span
 
 LABELS = ("disease", "medication")
@@ -21,6 +22,12 @@ def tokens(*rows):
     return np.array(starts), np.array(ends), np.eye(len(TAGS), dtype=np.float32)[[TAGS.index(tag) for tag in tags]]
 
 
+def decode(text, starts, ends, probabilities, labels, **options):
+    """The spans of one text."""
+    [spans] = decode_all([text], [Tokens(starts, starts, ends)], probabilities, labels, **options)
+    return spans
+
+
 def keys(spans):
     return [span.key for span in spans]
 
@@ -30,7 +37,7 @@ DECODERS = pytest.mark.parametrize("decoder", ["greedy", "viterbi"])
 
 @st.composite
 def tagged_texts(draw):
-    """A text, flat word-aligned spans, and its tokens: words split at random, over windows that overlap at random."""
+    """A text, flat word-aligned spans, and its tokens: words split at random."""
     text = draw(st.text(HOSTILE, max_size=50))
     words = [match.span() for match in WORD.finditer(text)]
     random = Random(draw(st.integers(0, 2**32)))
@@ -56,28 +63,27 @@ def tagged_texts(draw):
                 begins = n in firsts and left == start and not copy
                 space = int(left == start and start > 0 and text[start - 1] == " " and random.random() < 0.5)
                 rows.append((left - space, right, "O" if label is None else f"{'B' if begins else 'I'}-{label}"))
-    places = [n for n, row in enumerate(rows) if not n or row[1] != rows[n - 1][1]]  # no window begins in a character
-    windows, at = [], 0
-    while at < len(rows):
-        size = random.randint(3, 12)
-        windows += rows[at : at + size]
-        at = len(rows) if at + size >= len(rows) else random.choice([p for p in places if at < p <= at + size])
-    return text, [Span(words[run[0]][0], words[run[-1]][1], marks[run[0]][0]) for run in runs], rows, windows
+    return text, [Span(words[run[0]][0], words[run[-1]][1], marks[run[0]][0]) for run in runs], rows
 
 
 @DECODERS
 @given(tagged_texts())
 def test_perfect_probabilities_give_the_spans_back(decoder, case):
-    text, spans, rows, _ = case
+    text, spans, rows = case
     assert keys(decode(text, *tokens(*rows), LABELS, decoder=decoder) if rows else []) == keys(spans)
 
 
 @DECODERS
-@given(tagged_texts())
-def test_windows_that_repeat_tokens_give_the_spans_back(decoder, case):
-    text, spans, rows, windows = case
-    assert set(windows) == set(rows)
-    assert keys(decode(text, *tokens(*windows), LABELS, decoder=decoder) if rows else []) == keys(spans)
+@given(st.lists(tagged_texts(), min_size=1, max_size=4))
+def test_texts_decoded_together_have_the_spans_that_each_has_alone(decoder, cases):
+    random = np.random.default_rng(len(cases))
+    texts = [text for text, _, _ in cases]
+    tokens = [Tokens(*(np.array([r[n] for r in rows], dtype=np.int64) for n in (0, 0, 1))) for _, _, rows in cases]
+    probabilities = [random.dirichlet(np.ones(5) / 3, len(own)).astype(np.float32) for own in tokens]
+    stacked = np.concatenate([np.zeros((0, 5), dtype=np.float32), *probabilities])
+    together = decode_all(texts, tokens, stacked, LABELS, decoder=decoder, source="s")
+    each = zip(texts, tokens, probabilities, strict=True)
+    assert together == [decode_all([t], [own], p, LABELS, decoder=decoder, source="s")[0] for t, own, p in each]
 
 
 def test_adjacent_mentions_of_one_label_stay_apart():

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from clinidistill.cli.common import Format, Quiet, Rename, err, load, progress
+from clinidistill.cli.notes import write_documents
 from clinidistill.cli.opinions import Names, Opinions, Store, read_labels
-from clinidistill.cli.parsing import component, write_documents
+from clinidistill.cli.parsing import component
 
 __all__ = ["combine", "search"]
 

@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +23,7 @@ from clinidistill.cli.common import Format, Quiet, Rename, err, load, out, progr
 from clinidistill.cli.evaluate import compare, evaluate
 from clinidistill.cli.label import label, relabel
 from clinidistill.cli.mistakes import errors
-from clinidistill.cli.parsing import read_notes, write_documents
+from clinidistill.cli.predict import predict
 from clinidistill.cli.terms import explain, link
 from clinidistill.errors import ClinidistillError, ConfigError
 
@@ -54,7 +53,9 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != 130:  # typer makes that of Ctrl-C
             raise
-        err.print("stopped; what was done is kept, and the same command goes on from there")
+        err.print(
+            "stopped; where a store, run folder or checkpoints keep what was done, the same command goes on from there"
+        )
         raise SystemExit(130) from None
     except BrokenPipeError:  # `clinidistill predict ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -101,6 +102,7 @@ app.command()(agreement)
 app.command()(search)
 app.command()(link)
 app.command()(explain)
+app.command()(predict)
 app.command()(errors)
 app.command()(evaluate)
 app.command()(compare)
@@ -138,25 +140,6 @@ def train(
     err.print(f"trained {len(history.epochs)} epochs{best}; saved in {output}", highlight=False)
 
 
-@app.command()
-def predict(
-    model: Annotated[Path, typer.Argument(help="Folder of a saved student.")],
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="Text files (a note each) or JSON lines; stdin if none.")
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON lines file; stdout if none.")] = None,
-    batch_tokens: Annotated[int, typer.Option(help="Most tokens in a batch.")] = 8192,
-    quiet: Quiet = False,
-) -> None:
-    """Mark notes with a student; one JSON object a note. Stdin is JSON lines if it starts with '{', else one note."""
-    import clinidistill as cd
-    from clinidistill.progress import track
-
-    marked = cd.load_student(model).predict(read_notes(files or [], sys.stdin), batch_tokens=batch_tokens)
-    with track("predicting", show=False if output is None else progress(quiet)) as bar:
-        write_documents(_counted(marked, bar.advance), output)
-
-
 class Group(enum.StrEnum):
     """Groups of components."""
 
@@ -187,12 +170,6 @@ def plugins(
     for name, info in found:
         table.add_row(name, info.name, info.package, info.state, info.error or info.summary)
     out.print(table, markup=False)
-
-
-def _counted(documents: Iterable[Any], advance: Any) -> Iterator[Any]:
-    for document in documents:
-        yield document
-        advance()
 
 
 def _need_demo_base() -> None:

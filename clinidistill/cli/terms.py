@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from clinidistill.cli.common import Quiet, progress
-from clinidistill.cli.parsing import component, read_notes, write_documents
+from clinidistill.cli.notes import read_notes, write_documents
+from clinidistill.cli.parsing import component
 from clinidistill.errors import ConfigError
 from clinidistill.types import Document
 
@@ -18,7 +19,9 @@ __all__ = ["explain", "link"]
 
 Files = Annotated[
     list[Path] | None,
-    typer.Argument(help="JSON lines (or text files, a note each); stdin if none.", show_default=False),
+    typer.Argument(
+        help="JSON lines, Parquet, text files (a note each) or folders of them; stdin if none.", show_default=False
+    ),
 ]
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from clinidistill.datasets.jsonl import JsonLines
 
-SMALL = 400  # reports: 640 windows
+SMALL = 300  # reports: 480 windows
 
 TRAIN = """
 import json, sys
@@ -31,7 +31,7 @@ def peak():
 base, notes, labels = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 student = cd.load_student("token-classifier", base=base, labels=labels)
 student.prepare(labels)
-settings = cd.Distiller(epochs=1, batch_tokens=4096, precision="fp32", device="cpu", show=False)
+settings = cd.Distiller(epochs=1, batch_tokens=1024, precision="fp32", device="cpu", show=False)
 student.encoder.windows(["fever"])
 before = peak()
 corpus = Corpus(student.encode(cd.load_dataset("jsonl", path=notes)), memory=2**20)

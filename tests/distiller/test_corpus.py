@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import stat
@@ -14,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from clinidistill import Document, Span
+from clinidistill import Distiller, Document, Span
+from clinidistill.datasets.base import Dataset
 from clinidistill.distiller.corpus import Corpus
 from clinidistill.errors import ConfigError, DataError
 from clinidistill.students.token_classifier import TokenClassifier
@@ -322,3 +324,43 @@ def test_a_folder_that_cannot_be_written_is_told(student, notes, tmp_path):
 def test_an_absent_file_is_told(tmp_path):
     with pytest.raises(DataError, match=r"absent\.corpus: cannot be read"):
         Corpus.load(tmp_path / "absent.corpus")
+
+
+class Streamed(Dataset):
+    """Notes made anew in every pass."""
+
+    passes = 0
+
+    def __init__(self, notes):
+        self.notes = notes
+
+    def __iter__(self):
+        self.passes += 1
+        return (Document(f"streamed {note.id}", note.text, note.spans) for note in self.notes)
+
+
+class Watching(TokenClassifier):
+    """Sees at every batch how many streamed notes there are."""
+
+    alive = 0
+
+    def loss(self, *args):
+        notes = [each for each in gc.get_objects() if type(each) is Document and each.id.startswith("streamed")]
+        Watching.alive = max(Watching.alive, len(notes))
+        return super().loss(*args)
+
+
+def test_a_training_streams_its_documents_and_holds_none(tiny_base, notes):
+    streamed = Streamed(notes)
+    settings = Distiller(1, 5e-3, 256, precision="fp32", device="cpu", show=False)
+    history = settings.fit(Watching(tiny_base), streamed)
+    assert (streamed.passes, Watching.alive) == (2, 0)  # for labels, and for examples
+    assert settings.fit(Watching(tiny_base), list(streamed)).losses == history.losses
+    assert Watching.alive == len(notes)  # a list is the caller's
+
+
+def test_a_training_from_the_cache_is_the_same(student, tiny_base, notes, tmp_path):
+    settings = Distiller(2, 5e-3, 256, precision="fp32", device="cpu", show=False)
+    losses = [settings.fit(Counting(tiny_base, student.labels), notes, cache=tmp_path).losses for _ in range(2)]
+    assert Counting.encoded == len(notes)
+    assert losses == [settings.fit(TokenClassifier(tiny_base, student.labels), notes).losses] * 2

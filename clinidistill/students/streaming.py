@@ -60,14 +60,14 @@ def scored(documents: Iterable[Document], encoder: Encoder, scorer: Scorer, batc
         chain.close()
 
 
-def chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """The documents in lists that are sorted by length together, and small enough to be held in memory."""
+def chunks(documents: Iterable[Document], size: int = _CHUNK) -> Iterator[list[Document]]:
+    """The documents in lists of `size`, or fewer where they are long: what is sorted by length together."""
     chunk: list[Document] = []
     characters = 0
     for document in documents:
         chunk.append(document)
         characters += len(document.text)
-        if len(chunk) == _CHUNK or characters >= _CHARACTERS:
+        if len(chunk) == size or characters >= _CHARACTERS:
             yield chunk
             chunk, characters = [], 0
     if chunk:

@@ -21,6 +21,7 @@ from clinidistill.students.decoding import Decoder, decode
 from clinidistill.students.encoding import Encoder
 from clinidistill.students.scorer import Precision, Score, Scorer
 from clinidistill.students.streaming import chunks, scored
+from clinidistill.students.workers import predict_in_processes
 from clinidistill.types import Document
 
 __all__ = ["Precision", "Scorer", "Tagger", "chunks"]
@@ -73,8 +74,8 @@ class Tagger(Student):
         that is sure, because it sees more around the token, outweighs one that is not.
 
         Args:
-            documents: notes; at most 512 (for each of several workers, 256 more) are read before the first is handed
-                out, and no more than that are held at any time.
+            documents: notes; at most 512 are held at a time (256 for each of several workers), so that no more are read
+                before the first is handed out.
             batch_tokens: most tokens in a batch, padding included; None takes what suits the device.
             precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: bf16 where the hardware computes in it (GPUs, CPUs with
                 AVX512-BF16 or AMX), else fp32.
@@ -94,6 +95,9 @@ class Tagger(Student):
                 f"got {batch_tokens=}, {workers=}, {precision=}, {', '.join(options) or 'nothing else'}"
             )
         notes, scorer = as_documents(documents), self.scorer(precision, device)
+        if workers is not None and workers > 1:
+            settings = {"batch_tokens": batch_tokens, "precision": precision, "device": device}
+            return predict_in_processes(self, notes, workers, settings)
         if not isinstance(scorer, Scorer):
             scorer = Scorer(scorer)
         return self._stream(notes, scorer, batch_tokens or scorer.batch_tokens)

@@ -39,7 +39,7 @@ def check_guides(guides: Sequence[Student], student: TrainableStudent) -> list[T
         ours, theirs = (getattr(getattr(each, "encoder", None), "tokenizer", None) for each in (student, guide))
         if ours is None or theirs is None or ours.get_vocab() != theirs.get_vocab():
             raise ConfigError(
-                "a guide must have the student's tokenizer; one with another can label documents as a `transformer` teacher"
+                "a guide must have the student's tokenizer; with another it can be a `transformer` teacher of documents"
             )
         fit.append(guide)
     return fit

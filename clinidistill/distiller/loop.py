@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import accelerate
+import numpy as np
 import torch
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
+from numpy.typing import NDArray
 
 from clinidistill.component import digest
 from clinidistill.distiller.average import Average
@@ -22,6 +26,7 @@ from clinidistill.distiller.corpus import Corpus
 from clinidistill.distiller.guidance import guided
 from clinidistill.distiller.history import History
 from clinidistill.distiller.settings import Settings
+from clinidistill.distiller.vocabulary import Vocabulary
 from clinidistill.errors import CheckpointError, ConfigError
 from clinidistill.evaluation import evaluate
 from clinidistill.progress import track
@@ -49,6 +54,7 @@ class Training:
         self.plan = BatchPlan(examples.lengths, settings.batch_tokens, self.per_step, seed=settings.seed)
         self.total = settings.epochs * len(self.plan)
         student.model.to(self.accelerator.device)
+        self.vocabulary = Vocabulary(student.model, _tokens(student, examples, dev))
         fused = self.accelerator.device.type in {"cpu", "cuda"}
         optimizer = torch.optim.AdamW(_groups(student.model, settings.weight_decay), lr=settings.lr, fused=fused)
         self.model, self.optimizer = self.accelerator.prepare(student.model, optimizer)
@@ -99,6 +105,7 @@ class Training:
     def release(self) -> None:
         """Leave the model as a plain one, also after an interruption: no autocast around it, no dropout."""
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
+        self.vocabulary.restore()
 
     def _step(self, batches: list[list[int]]) -> float:
         """One optimizer step; returns the mean loss per token over all processes."""
@@ -271,6 +278,14 @@ def _computes_bf16(cpu: bool) -> bool:
     if not cpu:
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _tokens(student: TrainableStudent, examples: Corpus, dev: Iterable[Document] | None) -> NDArray[np.int64]:
+    """The ids of all tokens that a training will meet, padding included."""
+    ids = {int(getattr(getattr(getattr(student, "encoder", None), "tokenizer", None), "pad_token_id", None) or 0)}
+    for example in itertools.chain(examples, student.encode(dev or [])):
+        ids.update(example.input_ids.tolist())
+    return np.array(sorted(ids))
 
 
 def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:

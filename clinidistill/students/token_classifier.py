@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from clinidistill.errors import ConfigError
+from clinidistill.students.base import Student
 from clinidistill.students.crf import CRF
 from clinidistill.students.decoding import Decoder
 from clinidistill.students.encoding import IGNORE, iob2_tags, pad, tag_window
@@ -154,6 +155,36 @@ class TokenClassifier(PretrainedStudent, Tagger):
 
     def scorer(self, precision: Precision, device: str | None) -> Scorer:
         return torch_scorer(self.model, precision, device, None if self._crf is None else self._marginals)
+
+    def export(
+        self,
+        format: str,
+        folder: str | Path,
+        *,
+        quantize: str | None = None,
+        calibration: Iterable[Document | str] | None = None,
+    ) -> Student:
+        """Write it as ``"onnx"``: a folder for ONNX Runtime, which :func:`clinidistill.load_student` brings back.
+
+        Args:
+            format: ``"onnx"``.
+            folder: where to; made if absent.
+            quantize: ``"int8"`` computes the matrix products in 8 bits, two to three times as fast; None keeps fp32.
+            calibration: with int8, some dozens of notes like those that it will read: their activations' ranges are
+                taken for all notes'. It is told in the log (as a warning, where they differ much) how far the spans of
+                these notes stay the same. None finds ranges batch by batch, which changes more spans.
+
+        Returns:
+            The exported student (:class:`~clinidistill.students.onnx.OnnxTokenClassifier`).
+
+        Raises:
+            ConfigError: if it was not trained, its model cannot be exported, or onnx and onnxruntime are absent.
+        """
+        if format != "onnx":
+            return super().export(format, folder, quantize=quantize, calibration=calibration)
+        from clinidistill.students.onnx_export import export_onnx
+
+        return export_onnx(self, folder, quantize=quantize, calibration=calibration)
 
     def _save_model(self, folder: Path) -> None:
         """Write a plain Hugging Face model folder: ``transformers.pipeline`` loads it as it is."""

@@ -54,6 +54,8 @@ class Settings(Component):
             raise OptionError(f"Distiller: {wrong[0]} is out of range: {self.options[wrong[0]]!r}")
         self.epochs, self.lr, self.batch_tokens, self.accumulate = epochs, lr, batch_tokens, accumulate
         self.warmup, self.weight_decay, self.max_grad_norm = warmup, weight_decay, max_grad_norm
+        if self_distillation and ema is None:
+            raise OptionError("Distiller: self_distillation needs an averaged student; give ema as well, e.g. ema=0.99")
         self.soft_labels, self.guide_weight, self.ema = soft_labels, guide_weight, ema
         self.self_distillation = self_distillation
         self.objective = Objective(soft_labels, confidence_weights, gce, outside)

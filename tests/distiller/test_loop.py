@@ -200,6 +200,8 @@ def test_biases_and_norms_do_not_decay(tiny_base, notes):
         hook.remove()
     decays = {id(p): group["weight_decay"] for group in seen[0] for p in group["params"]}
     for name, parameter in student.model.named_parameters():
+        if "word_embeddings" in name:  # trained as rows of its own
+            continue
         assert decays[id(parameter)] == (0.0 if name.endswith("bias") or "LayerNorm" in name else 0.3)
 
 

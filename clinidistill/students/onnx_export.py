@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import onnx
 import torch
 import transformers
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ from clinidistill.evaluation import evaluate
 from clinidistill.students.base import as_documents
 from clinidistill.students.encoding import iob2_tags
 from clinidistill.students.onnx import CRF_FILE, MODEL_FILE, OnnxTokenClassifier
-from clinidistill.students.onnx_graph import open_session, write_graph
+from clinidistill.students.onnx_graph import open_session, read_graph, write_graph
 from clinidistill.students.onnx_int8 import activation_ranges, to_int8
 from clinidistill.types import Document
 
@@ -72,27 +71,27 @@ def export_onnx(
     target = Path(folder)
     if read_metadata(target).get("student", _KIND) != _KIND:
         raise ConfigError(f"{target} holds a student of another form; export to a folder of its own")
+    model = copy.deepcopy(student.model).cpu().float().eval()
     target.mkdir(parents=True, exist_ok=True)
-    _write_settings(student, target, quantize, calibrated=notes is not None)
-    _write_float(student, target / MODEL_FILE)
+    _write_float(student, model, target / MODEL_FILE)
     if quantize is not None:
-        graph = onnx.load(str(target / MODEL_FILE))
+        graph = read_graph(target / MODEL_FILE)
         ranges = None if notes is None else activation_ranges(graph, _windows(student, notes))
         to_int8(graph, ranges)
         write_graph(graph, target / MODEL_FILE)
+    _write_settings(student, target, quantize, calibrated=notes is not None)
     exported = OnnxTokenClassifier(target)
     if notes is not None:
         _tell_drift(student, exported, notes)
     return exported
 
 
-def _write_float(student: TokenClassifier, file: Path) -> None:
-    """Trace the model, and see that its graph says what it says.
+def _write_float(student: TokenClassifier, model: Any, file: Path) -> None:
+    """Trace the student's `model`, and see that its graph says what it says.
 
     Raises:
         ConfigError: if it cannot be traced, or its graph says something else.
     """
-    model = copy.deepcopy(student.model).cpu().float().eval()
     name = type(model).__name__
     vocabulary = sorted(
         set(student.encoder.tokenizer.get_vocab().values()) - {*student.encoder.tokenizer.all_special_ids}
@@ -197,6 +196,7 @@ def _write_settings(student: TokenClassifier, folder: Path, quantize: str | None
         "clinidistill": __version__,
         "labels": list(student.labels),
         **{name: getattr(student, name) for name in student.kept_options},
+        "stride": student.encoder.stride,  # which a short window may have cut
         "opset": OPSET,
         "quantize": quantize,
         "calibrated": calibrated,

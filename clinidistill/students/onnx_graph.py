@@ -13,7 +13,7 @@ try:
 except ImportError:
     raise ConfigError("ONNX students need onnx and onnxruntime: pip install 'clinidistill[onnx]'") from None
 
-__all__ = ["DATA_FILE", "open_session", "refuse_strangers", "write_graph"]
+__all__ = ["DATA_FILE", "open_session", "read_graph", "refuse_strangers", "write_graph"]
 
 DATA_FILE = "model.onnx.data"
 """Where the weights of a model are that is too big for one file (2 GB)."""
@@ -28,6 +28,11 @@ def write_graph(graph: Any, file: Path) -> None:
     beside.unlink(missing_ok=True)  # onnx would append to it
     big = graph.ByteSize() >= _ONE_FILE
     onnx.save(graph, str(file), save_as_external_data=big, location=DATA_FILE if big else None)
+
+
+def read_graph(file: Path) -> Any:
+    """A graph that :func:`write_graph` wrote, with its weights."""
+    return onnx.load(str(file))
 
 
 def open_session(file: Path) -> Any:

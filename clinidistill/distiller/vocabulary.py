@@ -7,7 +7,7 @@ Losses are the same; what differs is that weight decay leaves those rows alone.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ class _Rows(torch.nn.Module):
 
     def __init__(self, whole: torch.nn.Embedding, used: NDArray[np.int64]):
         super().__init__()
+        self.place: torch.Tensor
         place = torch.zeros(whole.num_embeddings, dtype=torch.int64)
         place[used] = torch.arange(len(used))
         self.register_buffer("place", place.to(whole.weight.device), persistent=False)
@@ -41,9 +42,9 @@ class Vocabulary:
     """
 
     def __init__(self, model: torch.nn.Module, used: NDArray[np.int64]):
-        self._model: Any = model
+        self._model = cast(Any, model)
         self._whole: torch.nn.Embedding | None = None
-        whole = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None  # type: ignore[operator]
+        whole = self._model.get_input_embeddings() if hasattr(self._model, "get_input_embeddings") else None
         if type(whole) is not torch.nn.Embedding or whole.max_norm is not None or not whole.weight.requires_grad:
             return
         if sum(parameter is whole.weight for _, parameter in model.named_parameters(remove_duplicate=False)) > 1:

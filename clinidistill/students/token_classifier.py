@@ -23,7 +23,7 @@ from clinidistill.students.streaming import chunks
 from clinidistill.students.tag_schemes import TagScheme
 from clinidistill.students.tagger import Tagger
 from clinidistill.students.torch_scorer import torch_scorer
-from clinidistill.students.trainable import Example
+from clinidistill.students.trainable import UNKNOWN, Example
 from clinidistill.types import Document, flatten
 
 __all__ = ["Head", "TokenClassifier"]
@@ -105,7 +105,7 @@ class TokenClassifier(PretrainedStudent, Tagger):
                 n = window.document
                 targets = tag_window(window, chunk[n], flat[n], self._labels)
                 if (open_tags := allowed[n]) is not None and not open_tags.any():
-                    targets[:] = IGNORE
+                    targets[targets >= 0] = UNKNOWN
                 soft = soften(window, targets, flat[n], 1 + 2 * len(self._labels))
                 yield Example(window.input_ids, targets, allowed[n], soft)
 

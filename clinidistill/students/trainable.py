@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from clinidistill.students.objective import Objective
 
-__all__ = ["Example", "TrainableStudent"]
+__all__ = ["UNKNOWN", "Example", "TrainableStudent"]
+
+UNKNOWN = -1
+"""Target of a token of which nobody said anything; a guide may. (Special tokens have another negative target.)"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +64,8 @@ class TrainableStudent(Student):
 
     @abstractmethod
     def encode(self, documents: Iterable[Document]) -> Iterator[Example]:
-        """Training examples of labelled documents, lazily; also of those that cover no label, whose targets are all
-        negative, so that a guide may speak of them."""
+        """Training examples of labelled documents, lazily; also of those that cover no label, whose targets are
+        :data:`UNKNOWN`, so that a guide may speak of them."""
 
     @abstractmethod
     def loss(

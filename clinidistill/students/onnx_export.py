@@ -138,7 +138,10 @@ def _trace(model: Any, ids: torch.Tensor) -> Any:
             verbose=False,
         )
     assert program is not None
-    return program.model_proto
+    graph = program.model_proto
+    for part in (graph.graph, *graph.graph.node, *graph.graph.input, *graph.graph.output, *graph.graph.initializer):
+        part.ClearField("metadata_props")  # which tell of this machine's files
+    return graph
 
 
 def _attend(

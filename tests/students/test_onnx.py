@@ -159,6 +159,12 @@ def test_the_folder_says_what_it_holds(in_int8):
     assert "medication" in (in_int8.folder / "README.md").read_text()
 
 
+def test_the_folder_does_not_tell_of_the_machine_that_it_was_made_on(exported):
+    for file in exported.folder.iterdir():
+        assert b"site-packages" not in file.read_bytes()
+        assert str(exported.folder.parent).encode() not in file.read_bytes()
+
+
 def test_exporting_leaves_the_student_as_it_was(learnt, tmp_path):
     before = {name: value.clone() for name, value in learnt.model.state_dict().items()}
     attention = learnt.model.config._attn_implementation

@@ -19,6 +19,7 @@ from clinidistill.errors import DataError
 __all__ = ["CRF"]
 
 _IMPOSSIBLE = -1e4  # in place of -inf, whose differences are no numbers
+_LARGEST = 80.0  # whose exponential fp32 still holds; more is met only where a transition is as good as forbidden
 _PACE = 100.0  # transitions learn this much faster than weights: an optimizer's rate for an encoder would not move them
 
 
@@ -181,7 +182,8 @@ class _NegativeLogLikelihood(torch.autograd.Function):
         # Expected transitions, from outer products of messages: no array of pairs of tags for each token.
         left, right = forward[:, :-1], backward[:, 1:]
         top_left, top_right = left.amax(-1, keepdim=True), right.amax(-1, keepdim=True)
-        share = (top_left + top_right - log_sums[:, None, None]).exp() * twice.inside[:, 1:, None]
+        share = (top_left + top_right - log_sums[:, None, None]).clamp_max(_LARGEST).exp()
+        share = share.masked_fill(~twice.inside[:, 1:, None], 0.0)
         left, right = (left - top_left).exp() * share, (right - top_right).exp()
         pairs = [x.flatten(0, 1).T @ y.flatten(0, 1) for x, y in zip(left.chunk(2), right.chunk(2), strict=True)]
         free, fitting = marginals.chunk(2)

@@ -132,6 +132,27 @@ def test_long_sequences_and_sure_tags_stay_finite():
     assert logits.grad.abs().max() <= 1 + 1e-3  # differences of probabilities
 
 
+def test_a_short_sequence_beside_a_long_one_learns_as_if_alone():
+    crf = chain(5, spread=3.0)
+    logits = (torch.randn(2, 300, 5) * 10).requires_grad_()
+    targets = torch.randint(0, 5, (2, 300))
+    targets[0, 3:] = IGNORE
+    together = torch.autograd.grad(crf.loss(logits, targets), [logits, crf.weight])
+    each = [torch.autograd.grad(crf.loss(logits[n : n + 1], targets[n : n + 1]), [logits, crf.weight]) for n in (0, 1)]
+    for both, one, other in zip(together, *each, strict=True):
+        torch.testing.assert_close(both, one + other, rtol=1e-3, atol=1e-2)
+    assert logits.grad is None
+    assert together[0][0, 3:].abs().max() == 0
+
+
+def test_transitions_that_are_as_good_as_forbidden_stay_finite():
+    crf = CRF(3)
+    crf.set_transitions(torch.full((3, 3), -300.0))
+    logits = torch.zeros(1, 6, 3, requires_grad=True)
+    gradients = torch.autograd.grad(crf.loss(logits, torch.tensor([[0, 1, 2, 0, 1, 2]])), [logits, crf.weight])
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
 def test_it_sums_in_fp32_under_bf16_autocast():
     crf, logits = chain(5), torch.randn(1, 300, 5)
     targets = torch.randint(0, 5, (1, 300))

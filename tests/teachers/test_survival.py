@@ -169,7 +169,7 @@ def test_ctrl_c_ends_a_run_in_good_order_with_everything_kept(tmp_path):
         process.send_signal(signal.SIGINT)
         err = process.communicate(timeout=20)[1]
         assert process.returncode == 130
-        assert "what was done is kept" in err
+        assert "keep what was done" in err
         assert "Traceback" not in err
         kept = LabelStore(path).database.query("SELECT count(body), count(*) FROM answer")[0]
         assert kept == (len(server.times), len(server.times))  # what was in flight came back first

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import copy
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from accelerate.utils import set_seed
@@ -10,13 +12,14 @@ from accelerate.utils import set_seed
 from clinidistill.datasets.base import as_dataset
 from clinidistill.distiller.checkpoint import Checkpoints
 from clinidistill.distiller.corpus import Corpus
+from clinidistill.distiller.dynamics import Dynamics
 from clinidistill.distiller.guidance import check_guides, guided
 from clinidistill.distiller.history import History
 from clinidistill.distiller.loop import Training, place
 from clinidistill.distiller.settings import Settings
 from clinidistill.errors import ConfigError
 from clinidistill.students.base import Student
-from clinidistill.students.trainable import TrainableStudent
+from clinidistill.students.trainable import Example, TrainableStudent
 from clinidistill.types import Document
 
 __all__ = ["Distiller"]
@@ -46,6 +49,14 @@ class Distiller(Settings):
             :class:`~clinidistill.students.objective.Objective`.
         outside: weight of tokens outside all spans; below 1 where many mentions are not marked.
         guide_weight: share of the guides in the targets.
+        guide_outside: whether guides speak only of what lies outside all spans, and so complete the labels.
+        guide_confidence: tokens of the pool of which the guides are less sure than this take no part.
+        rounds: trainings, each from the start; from the second on, the student of the round before guides (Furlanello
+            et al., *Born-Again Neural Networks*, 2018), also through the pool (self-training).
+        relabel: between rounds, tokens get the tag that the student found at least so likely, on average over the
+            epochs (:mod:`~clinidistill.distiller.dynamics`); None relabels none. It takes a pass over the examples an
+            epoch.
+        calibrate: whether the score of being outside all spans is shifted, at the end, to what gives the best dev F1.
         ema: decay of a moving average of the weights, which is what dev F1 chooses and the student keeps; None: none.
         self_distillation: share of the averaged student's opinion in the targets from the second epoch on; needs `ema`.
         seed: of the head, dropout and batch order.
@@ -63,6 +74,7 @@ class Distiller(Settings):
         dev: Iterable[Document] | None = None,
         *,
         guides: Sequence[Student] = (),
+        pool: Iterable[Document] | None = None,
         checkpoint: str | Path | None = None,
         checkpoint_every: int | None = None,
         cache: str | Path | None = None,
@@ -76,15 +88,16 @@ class Distiller(Settings):
                 streamed, and need not fit in memory.
             dev: labelled documents to choose the best epoch by; None keeps the last.
             guides: trained students whose mean opinion of each token has a share of `guide_weight` in its target, and
-                all of it in documents that cover no label (``covers=frozenset()``): a larger model to be distilled, an
-                ensemble, or earlier students in self-training. They need the student's labels and tokenizer.
+                all of it in the pool: a larger model to be distilled, or an ensemble. They need the student's labels
+                and tokenizer. With several `rounds`, they guide the first.
+            pool: notes to learn from guides alone, whatever labels they hold; needs `guides` or several `rounds`.
             checkpoint: folder to keep a checkpoint in; if it holds one of this training, training goes on from there.
             checkpoint_every: optimizer steps between checkpoints; None makes one an epoch.
             cache: folder to keep the tokenised documents in for the next training on them; it then holds what the notes
                 say. None keeps nothing.
 
         Returns:
-            The record of the training, earlier parts of a resumed one included.
+            The record of the last round, earlier parts of a resumed one included.
 
         Raises:
             ConfigError: if the student cannot be trained so, or there is nothing to learn from.
@@ -92,8 +105,10 @@ class Distiller(Settings):
         """
         documents = as_dataset(train)
         if not isinstance(student, TrainableStudent):
-            if guides or checkpoint_every is not None:
-                raise ConfigError(f"{type(student).__name__} learns in its own way, without guides and checkpoints")
+            if guides or pool is not None or self.rounds > 1 or checkpoint_every is not None:
+                raise ConfigError(
+                    f"{type(student).__name__} learns in its own way, without guides, rounds and checkpoints"
+                )
             return student.learn(documents, None if dev is None else list(dev), self)
         labels = sorted(set(student.labels) or _labels_in(documents))
         if not labels:
@@ -102,21 +117,60 @@ class Distiller(Settings):
             )
         if checkpoint_every is not None and (checkpoint is None or checkpoint_every < 1):
             raise ConfigError("checkpoint_every needs a checkpoint folder, and must be 1 or more")
+        if pool is not None and not guides and self.rounds < 2:
+            raise ConfigError(
+                "nobody says what is in the pool: give guides, or let the student guide itself (rounds=2)"
+            )
+        if self.calibrate and dev is None:
+            raise ConfigError("calibrate needs dev documents")
         set_seed(self.seed)
         student.prepare(labels)
         encoded = student.encode(documents) if cache is None else Corpus.cached(student, documents, cache)
-        if guides:
-            encoded = guided(encoded, check_guides(guides, student), self.guide_weight, place(self))
-        examples = (encoded if isinstance(encoded, Corpus) else Corpus(encoded)).learnable()
-        if not examples:
-            raise ConfigError("the training documents hold no text to learn from")
+        own = encoded if isinstance(encoded, Corpus) else Corpus(encoded)
+        unlabelled = None if pool is None else Corpus(student.encode(_bare(pool)))
         gold = None if dev is None else list(dev)
-        run = Training(self, student, examples, gold)
-        store = None if checkpoint is None else Checkpoints(checkpoint, run.fingerprint())
-        try:
-            return run.go(store, checkpoint_every)
-        finally:
-            run.release()
+        start = copy.deepcopy(student.model.state_dict()) if self.rounds > 1 else {}
+        teaching = check_guides(guides, student)
+        for number in range(self.rounds):
+            if number:
+                teaching = [copy.deepcopy(student)]
+                student.model.load_state_dict(start)
+            examples: Iterable[Example] = own
+            if teaching:
+                together = own if unlabelled is None else itertools.chain(own, unlabelled)
+                examples = guided(
+                    together,
+                    teaching,
+                    self.guide_weight,
+                    place(self),
+                    outside_only=self.guide_outside,
+                    confidence=self.guide_confidence,
+                )
+            corpus = (examples if isinstance(examples, Corpus) else Corpus(examples)).learnable()
+            if not corpus:
+                raise ConfigError("the training documents hold no text to learn from")
+            dynamics = None
+            if self.relabel is not None and number < self.rounds - 1:
+                dynamics = Dynamics(own, 1 + 2 * len(student.labels))
+            run = Training(self, student, corpus, gold, dynamics)
+            store = None
+            if checkpoint is not None:
+                folder = Path(checkpoint) if self.rounds == 1 else Path(checkpoint) / f"round-{number + 1}"
+                store = Checkpoints(folder, run.fingerprint())
+            try:
+                history = run.go(store, checkpoint_every)
+            finally:
+                run.release()
+            if dynamics is not None and self.relabel is not None:
+                own = Corpus(dynamics.relabelled(self.relabel))
+        if self.calibrate and gold is not None:
+            student.calibrate(gold)
+        return history
+
+
+def _bare(documents: Iterable[Document]) -> Iterator[Document]:
+    """The documents without labels, and with none looked for."""
+    return (document.with_spans([], frozenset()) for document in documents)
 
 
 def _labels_in(documents: Iterable[Document]) -> set[str]:

@@ -1,7 +1,8 @@
 """Students that guide another: what they think of the tokens of its examples becomes part of its targets.
 
 Distillation of outputs as in Hinton, Vinyals & Dean, *Distilling the Knowledge in a Neural Network* (2015), for each
-token, at temperature 1. Several guides are averaged, as an ensemble.
+token, at temperature 1. Several guides are averaged, as an ensemble. Guides that speak only of what lies outside all
+spans complete weak labels, as in NEEDLE (Jiang et al., ACL 2021).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from clinidistill.students.base import Student
 from clinidistill.students.encoding import token_batches
 from clinidistill.students.trainable import UNKNOWN, Example, TrainableStudent
 
-__all__ = ["check_guides", "guided"]
+__all__ = ["check_guides", "guided", "opinions"]
 
 _CHUNK = 1024
 
@@ -52,7 +53,8 @@ def guided(
     weight: float,
     device: torch.device,
     *,
-    batch_tokens: int = 8192,
+    outside_only: bool = False,
+    confidence: float = 0.0,
 ) -> Iterator[Example]:
     """The examples with the guides' mean opinion in their targets.
 
@@ -61,6 +63,25 @@ def guided(
         guides: from :func:`check_guides`.
         weight: the guides' share of the targets; examples without targets of their own take all from the guides.
         device: where the guides compute.
+        outside_only: whether that share is for tokens outside all spans alone.
+        confidence: in examples without targets of their own, tokens of which the guides are less sure take no part.
+    """
+    for example, opinion in opinions(examples, guides, device):
+        if (example.targets >= 0).any():
+            yield _mixed(example, opinion, weight, outside_only)
+        else:
+            yield _told(example, opinion, confidence)
+
+
+def opinions(
+    examples: Iterable[Example], guides: Sequence[TrainableStudent], device: torch.device, *, batch_tokens: int = 8192
+) -> Iterator[tuple[Example, NDArray[np.float32]]]:
+    """Each example with the guides' mean opinion of its tokens, shape ``(tokens, tags)``, in order.
+
+    Args:
+        examples: of a student that sees tokens and labels as the guides do.
+        guides: from :func:`check_guides`.
+        device: where they compute.
         batch_tokens: most tokens in a batch, padding included.
     """
     for guide in guides:
@@ -74,15 +95,18 @@ def guided(
                 told = torch.stack([guide.probabilities(guide.model, rows, device) for guide in guides]).mean(0)
             for row, n in enumerate(batch):
                 thought[n] = told[row, : len(chunk[n])].float().cpu().numpy()
-        for example, opinion in zip(chunk, thought, strict=True):
-            yield _mixed(example, opinion, weight)
+        yield from zip(chunk, thought, strict=True)
 
 
-def _mixed(example: Example, opinion: NDArray[np.float32], weight: float) -> Example:
+def _told(example: Example, opinion: NDArray[np.float32], confidence: float) -> Example:
+    """An example of which nobody else said anything."""
+    sure = (example.targets == UNKNOWN) & (opinion.max(-1) >= confidence)
+    targets = np.where(sure, opinion.argmax(-1), example.targets)
+    return replace(example, targets=targets, allowed=None, soft=opinion.astype(np.float16))
+
+
+def _mixed(example: Example, opinion: NDArray[np.float32], weight: float, outside_only: bool) -> Example:
     own = example.targets >= 0
-    if not own.any():  # nobody looked for anything here
-        targets = np.where(example.targets == UNKNOWN, opinion.argmax(-1), example.targets)
-        return replace(example, targets=targets, allowed=None, soft=opinion.astype(np.float16))
     if example.allowed is not None:
         opinion = opinion * example.allowed
         opinion /= np.maximum(opinion.sum(-1, keepdims=True), 1e-12)
@@ -91,6 +115,7 @@ def _mixed(example: Example, opinion: NDArray[np.float32], weight: float) -> Exa
         likely[np.arange(len(own)), np.maximum(example.targets, 0)] = 1
     else:
         likely = example.soft.astype(np.float32)
-    soft = weight * opinion + (1 - weight) * likely
+    share = weight * likely[:, :1] if outside_only else weight
+    soft = share * opinion + (1 - share) * likely
     targets = np.where(own, soft.argmax(-1), example.targets)
     return replace(example, targets=targets, soft=soft.astype(np.float16))

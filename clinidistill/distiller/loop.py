@@ -23,6 +23,7 @@ from clinidistill.distiller.average import Average
 from clinidistill.distiller.batches import BatchPlan
 from clinidistill.distiller.checkpoint import Checkpoints, Progress
 from clinidistill.distiller.corpus import Corpus
+from clinidistill.distiller.dynamics import Dynamics
 from clinidistill.distiller.guidance import guided
 from clinidistill.distiller.history import History
 from clinidistill.distiller.settings import Settings
@@ -44,10 +45,19 @@ class Training:
         student: prepared for its labels.
         examples: what it learns from, in any order.
         dev: labelled documents to choose the best epoch by; None keeps the last.
+        dynamics: to be told after each epoch what the student thinks; None: nobody is.
     """
 
-    def __init__(self, settings: Settings, student: TrainableStudent, examples: Corpus, dev: list[Document] | None):
+    def __init__(
+        self,
+        settings: Settings,
+        student: TrainableStudent,
+        examples: Corpus,
+        dev: list[Document] | None,
+        dynamics: Dynamics | None = None,
+    ):
         self.settings, self.student, self.examples, self.dev = settings, student, examples, dev
+        self.dynamics = dynamics
         self.accelerator = _accelerator(settings)
         self.where, self.history = Progress(), History()
         self.per_step = settings.accumulate * self.accelerator.num_processes
@@ -183,6 +193,8 @@ class Training:
                     self.best = {name: value.detach().cpu().clone() for name, value in state.items()}
                 else:
                     where.stale += 1
+        if self.dynamics is not None:
+            self.dynamics.update(self.student, self.accelerator.device)
         self.history.epochs.append(record)
         self.history.stopped_early = bool(
             settings.patience and where.stale >= settings.patience and where.epoch < settings.epochs
@@ -217,6 +229,9 @@ class Training:
             store.write_tensors(step, "optimizer.safetensors", moments)
             if self.average is not None:
                 store.write_tensors(step, "average.safetensors", self.average.values)
+            if self.dynamics is not None:
+                means = torch.from_numpy(self.dynamics.means)
+                store.write_tensors(step, "dynamics.safetensors", {"means": means})
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             self.where.history = self.history.to_dict()
@@ -240,6 +255,8 @@ class Training:
         self.student.model.load_state_dict(store.tensors(newest, "model.safetensors"))
         if self.average is not None:
             self.average.restore(store.tensors(newest, "average.safetensors"), self.where.step)
+        if self.dynamics is not None:
+            self.dynamics.restore(store.tensors(newest, "dynamics.safetensors")["means"].numpy(), self.where.epoch)
         state: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in store.tensors(newest, "optimizer.safetensors").items():
             number, name = key.split(".", 1)

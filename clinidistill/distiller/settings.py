@@ -35,6 +35,11 @@ class Settings(Component):
         gce: float = 0.0,
         outside: float = 1.0,
         guide_weight: float = 0.5,
+        guide_outside: bool = False,
+        guide_confidence: float = 0.0,
+        rounds: int = 1,
+        relabel: float | None = None,
+        calibrate: bool = False,
         ema: float | None = None,
         self_distillation: float = 0.0,
         seed: int = 0,
@@ -49,6 +54,8 @@ class Settings(Component):
         }
         bounds |= {"gce": 0 <= gce <= 1, "outside": outside > 0, "guide_weight": 0 <= guide_weight <= 1}
         bounds |= {"ema": ema is None or 0 < ema < 1, "self_distillation": 0 <= self_distillation < 1}
+        bounds |= {"guide_confidence": 0 <= guide_confidence < 1, "rounds": rounds >= 1}
+        bounds |= {"relabel": relabel is None or 0 < relabel <= 1}
         bounds |= {"precision": precision in ("auto", "fp32", "bf16", "fp16"), "device": device in (None, "cpu")}
         if wrong := [name for name, fine in bounds.items() if not fine]:
             raise OptionError(f"Distiller: {wrong[0]} is out of range: {self.options[wrong[0]]!r}")
@@ -58,5 +65,9 @@ class Settings(Component):
             raise OptionError("Distiller: self_distillation needs an averaged student; give ema as well, e.g. ema=0.99")
         self.soft_labels, self.guide_weight, self.ema = soft_labels, guide_weight, ema
         self.self_distillation = self_distillation
+        if relabel is not None and rounds < 2:
+            raise OptionError("Distiller: relabel changes labels between rounds; give rounds=2 or more as well")
+        self.guide_outside, self.guide_confidence = guide_outside, guide_confidence
+        self.rounds, self.relabel, self.calibrate = rounds, relabel, calibrate
         self.objective = Objective(soft_labels, confidence_weights, gce, outside)
         self.precision, self.patience, self.seed, self.device, self.show = precision, patience, seed, device, show

@@ -24,7 +24,7 @@ from clinidistill.students.streaming import chunks, scored
 from clinidistill.students.workers import predict_in_processes
 from clinidistill.types import Document
 
-__all__ = ["Precision", "Scorer", "Tagger", "chunks"]
+__all__ = ["Precision", "Scorer", "Tagger", "chunks", "softmax"]
 
 
 class Tagger(Student):
@@ -108,7 +108,7 @@ class Tagger(Student):
             spans = decode(
                 [document.text for document in chunk.documents],
                 chunk.tokens,
-                _softmax(chunk.logits),
+                softmax(chunk.logits),
                 self.labels,
                 decoder=self.decoder,
                 source=self.name,
@@ -117,7 +117,8 @@ class Tagger(Student):
                 yield document.with_spans(found, covers)
 
 
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How likely each tag is, of logits of shape ``(tokens, tags)``."""
     powers: NDArray[np.float32] = np.exp(logits - logits.max(axis=-1, keepdims=True))
     powers /= powers.sum(axis=-1, keepdims=True)
     return powers

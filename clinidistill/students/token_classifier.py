@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clinidistill.errors import ConfigError
 from clinidistill.students.base import Student
+from clinidistill.students.calibration import outside_shift
 from clinidistill.students.crf import CRF
 from clinidistill.students.decoding import Decoder
 from clinidistill.students.encoding import IGNORE, iob2_tags, pad, tag_window
@@ -152,6 +153,16 @@ class TokenClassifier(PretrainedStudent, Tagger):
         ]
         assert flat[0] is not None
         return objective(logits.flatten(0, 1), flat[0], flat[1], flat[2])
+
+    def calibrate(self, dev: Sequence[Document]) -> float:
+        head = getattr(self.model, "classifier", None)
+        fit = self.head == "linear" and isinstance(head, torch.nn.Linear) and head.bias is not None
+        if not fit or cast(Any, self.model).config.id2label[0] != "O":
+            raise ConfigError(f"{self.name} cannot be calibrated: only a linear head with a bias and O first can be")
+        shift = outside_shift(self, dev, self.scorer("auto", None))
+        with torch.no_grad():
+            cast(torch.nn.Linear, head).bias[0] += shift
+        return shift
 
     def scorer(self, precision: Precision, device: str | None) -> Scorer:
         return torch_scorer(self.model, precision, device, None if self._crf is None else self._marginals)

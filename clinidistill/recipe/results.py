@@ -17,7 +17,7 @@ class System:
 
     Args:
         name: how it is called.
-        kind: ``"teacher"``, ``"aggregate"``, ``"distilled"`` or ``"human-trained"``.
+        kind: ``"teacher"``, ``"aggregate"``, ``"distilled"``, ``"distilled, gold last"`` or ``"human-trained"``.
         scores: strict, lenient and token-level.
         seconds_per_note: mean wall time on one note; None where it was not measured.
     """

@@ -6,7 +6,8 @@ A run folder holds::
     environment.json    versions, seeds, device           human/            the human-trained baseline
     labels.sqlite       every annotation of each teacher  history*.json     losses and dev scores
     silver.jsonl        what the student learnt from      scores.json       all systems on the test documents
-    stages.json         what is done, and from what       results.md        the same as a table
+    stages.json         what is done, and from what       gold_last/        the student, with dev labels on top
+                                                          results.md        the scores as a table
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,17 @@ from clinidistill.types import Document
 __all__ = ["RunResult", "run"]
 
 
+_KINDS = {"student": "distilled", "gold_last": "distilled, gold last", "human": "human-trained"}
+"""What the student in each folder is called among the systems."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """What a run came to.
 
     Attributes:
         folder: the run folder.
-        systems: teachers, aggregate, distilled and human-trained student, scored on the test documents.
+        systems: teachers, aggregate, distilled students and the human-trained one, scored on the test documents.
         student: the distilled student's folder, for :func:`clinidistill.load_student`.
     """
 
@@ -82,6 +87,7 @@ class _Run:
         self.aggregator: Aggregator = load_aggregator(recipe.aggregator.use, **recipe.aggregator.options)
         self.distiller = self._distiller({})
         self.baseline_distiller = self._distiller(recipe.baseline_distiller)
+        self.last_distiller = self._distiller({"patience": None, **(recipe.gold_last or {})}, own=False)
         self._new_student("student")
         self.parts = recipe.data.load()
 
@@ -94,10 +100,14 @@ class _Run:
         assert test is not None
         train_labels = self._label(train)
         silver = self._aggregate(train_labels, dev)
-        student = self._train("student", silver, dev, self.distiller)
-        human = self._train("human", train, dev, self.baseline_distiller) if self.recipe.human_baseline else None
+        student = self._train("student", silver, dev, self.distiller, pool=self.parts["pool"])
+        trained = [student]
+        if self.recipe.gold_last is not None and dev is not None:
+            trained.append(self._train("gold_last", dev, None, self.last_distiller, start=student))
+        if self.recipe.human_baseline:
+            trained.append(self._train("human", train, dev, self.baseline_distiller))
         test_labels = self._label(test)
-        systems = self._evaluate(test, test_labels, student, human)
+        systems = self._evaluate(test, test_labels, trained)
         self._write_card(student, systems, len(silver))
         return RunResult(self.folder, systems, student)
 
@@ -129,15 +139,31 @@ class _Run:
         both = MemoryDataset([*labels.documents, *(document for document in dev if document.id not in there)])
         self.aggregator.fit(self._label(both), dev)
 
-    def _train(self, name: str, documents: Dataset, dev: Dataset | None, distiller: Distiller) -> Path:
+    def _train(
+        self,
+        name: str,
+        documents: Dataset,
+        dev: Dataset | None,
+        distiller: Distiller,
+        *,
+        pool: Dataset | None = None,
+        start: Path | None = None,
+    ) -> Path:
+        """Train a new student, or the one in the folder `start` further, into the folder `name`."""
         folder = self.folder / name
-        student = self._new_student(name)
+        student = self._new_student(name) if start is None else load_student(start)
         dev_digest = None if dev is None else _digest_of(dev)
         inputs = [distiller.fingerprint, student.fingerprint, _digest_of(documents), dev_digest, self.recipe.labels]
+        if pool is not None:
+            inputs.append(_digest_of(pool))
+        if start is not None:
+            inputs.append(_read_json(self.folder / "stages.json")[f"train {start.name}"]["inputs"])
         checkpoints = self.folder / "checkpoints" / f"{name}-{digest(inputs)[:8]}"
 
+        options: dict[str, Any] = {} if pool is None else {"pool": pool}
+
         def train() -> None:
-            history = distiller.fit(student, documents, dev, checkpoint=checkpoints)
+            history = distiller.fit(student, documents, dev, checkpoint=checkpoints, **options)
             _write_json(self.folder / f"history-{name}.json", history.to_dict())
             student.save(folder)
 
@@ -145,9 +171,8 @@ class _Run:
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
         return folder
 
-    def _evaluate(self, test: Dataset, labels: Labels, student: Path, human: Path | None) -> tuple[System, ...]:
+    def _evaluate(self, test: Dataset, labels: Labels, trained: Sequence[Path]) -> tuple[System, ...]:
         file = self.folder / "scores.json"
-        trained = [folder for folder in (student, human) if folder is not None]
         inputs = [_digest_of(test), self.aggregator.fingerprint, [t.fingerprint for t in self.teachers]]
         done = _read_json(self.folder / "stages.json")
         inputs += [done[f"train {folder.name}"]["inputs"] for folder in trained]
@@ -166,7 +191,7 @@ class _Run:
                 System("aggregate", "aggregate", evaluate(gold, self.aggregator.combine(labels), labels=wanted))
             )
             for folder in trained:
-                kind = "distilled" if folder == student else "human-trained"
+                kind = _KINDS[folder.name]
                 model = load_student(folder)
                 began = time.perf_counter()
                 predicted = list(model.predict(document.without_spans() for document in gold))
@@ -189,8 +214,10 @@ class _Run:
         options.setdefault("name", f"{self.recipe.name}-{name}")
         return load_student(self.recipe.student.use, **options)
 
-    def _distiller(self, overrides: dict[str, Any]) -> Distiller:
-        options = {"seed": self.recipe.seed, "show": self.progress, **self.recipe.distiller, **overrides}
+    def _distiller(self, overrides: dict[str, Any], *, own: bool = True) -> Distiller:
+        """The recipe's Distiller with other options, or (not `own`) one with these alone."""
+        common = self.recipe.distiller if own else {}
+        options = {"seed": self.recipe.seed, "show": self.progress, **common, **overrides}
         return Distiller(**check_options(Distiller, options, "distiller"))
 
     def _stage(self, name: str, inputs: Any, output: Path, work: Callable[[], object]) -> None:

@@ -53,6 +53,7 @@ class Data(_Strict):
     train: Component | None = None
     dev: Component | None = None
     test: Component | None = None
+    pool: Component | None = Field(None, description="Unlabelled notes for self-training (`rounds`).")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -64,16 +65,18 @@ class Data(_Strict):
         return self
 
     def load(self) -> dict[str, Dataset | None]:
-        """The parts by name: ``train``, ``dev`` (None where there is none) and ``test``."""
+        """The parts by name: ``train``, ``dev`` and ``pool`` (None where there is none), and ``test``."""
+        pool = None if self.pool is None else load_dataset(self.pool.use, **self.pool.options)
         if self.source is not None and self.split is not None:
             whole = load_dataset(self.source.use, **self.source.options)
             sizes = [self.split.train, self.split.dev, self.split.test]
             if any(isinstance(size, float) for size in sizes):
                 sizes = [float(size) for size in sizes]
             train, dev, test = whole.sorted().split(*sizes, seed=self.split.seed)
-            return {"train": train, "dev": dev if self.split.dev else None, "test": test}
+            return {"train": train, "dev": dev if self.split.dev else None, "test": test, "pool": pool}
         parts = {"train": self.train, "dev": self.dev, "test": self.test}
-        return {name: None if part is None else load_dataset(part.use, **part.options) for name, part in parts.items()}
+        loaded = {n: None if part is None else load_dataset(part.use, **part.options) for n, part in parts.items()}
+        return {**loaded, "pool": pool}
 
 
 class Recipe(_Strict):
@@ -96,6 +99,16 @@ class Recipe(_Strict):
     baseline_distiller: dict[str, Any] = Field(
         default_factory=dict, description="Options in which the baseline's Distiller differs."
     )
+    gold_last: dict[str, Any] | None = Field(
+        None, description="Train the distilled student on `dev` as well, with these options of the Distiller."
+    )
+
+    @model_validator(mode="after")
+    def _gold(self) -> Self:
+        no_dev = self.data.dev is None and not (self.data.split and self.data.split.dev)
+        if self.gold_last is not None and no_dev:
+            raise ValueError("`gold_last` learns from the dev documents, and there are none")
+        return self
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:

@@ -124,6 +124,39 @@ def test_a_second_run_does_nothing_again(recipe_file, tmp_path, monkeypatch):
     assert (tmp_path / "run" / "stages.json").read_text() == stages
 
 
+def test_dev_labels_last_make_a_student_of_their_own(recipe_file, tmp_path):
+    recipe_file.write_text(recipe_file.read_text() + "\n[gold_last]\nepochs = 8\nlr = 2e-3\nbatch_tokens = 256\n")
+    result = cd.run(recipe_file, tmp_path / "run", progress=False)
+    by_kind = {system.kind: system for system in result.systems}
+    assert list(by_kind)[-3:] == ["distilled", "distilled, gold last", "human-trained"]
+    assert (tmp_path / "run" / "gold_last" / "model.safetensors").is_file()
+    assert result.student == tmp_path / "run" / "student"
+    assert len(json.loads((tmp_path / "run" / "history-gold_last.json").read_text())["epochs"]) == 8
+    distilled, last = (by_kind[kind].scores.strict.micro.recall for kind in ("distilled", "distilled, gold last"))
+    assert last > distilled  # people mark the drugs that the terminology lacks
+
+
+def test_dev_labels_last_need_dev_documents(recipe_file, tmp_path):
+    recipe_file.write_text(recipe_file.read_text().replace("dev = 8\n", "") + "\n[gold_last]\nepochs = 8\n")
+    with pytest.raises(ConfigError, match="gold_last"):
+        cd.run(recipe_file, tmp_path / "run", progress=False)
+
+
+def test_a_pool_teaches_in_the_second_round(recipe_file, tmp_path):
+    cd.MemoryDataset(note.without_spans() for note in notes(40, 60)).save(tmp_path / "pool.jsonl")
+    text = recipe_file.read_text().replace(
+        "[[teachers]]", '[data.pool]\nuse = "jsonl"\npath = "pool.jsonl"\n[[teachers]]', 1
+    )
+    recipe_file.write_text(
+        text.replace("epochs = 3\n", "epochs = 3\nrounds = 2\n") + "\n[baseline_distiller]\nrounds = 1\n"
+    )
+    cd.run(recipe_file, tmp_path / "run", progress=False)
+    student, human = (
+        json.loads((tmp_path / "run" / f"history-{name}.json").read_text()) for name in ("student", "human")
+    )
+    assert student["epochs"][0]["tokens"] > human["epochs"][0]["tokens"]
+
+
 def test_a_change_repeats_only_what_depends_on_it(recipe_file, tmp_path, monkeypatch):
     cd.run(recipe_file, tmp_path / "run", progress=False)
     before = json.loads((tmp_path / "run" / "stages.json").read_text())

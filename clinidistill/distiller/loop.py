@@ -23,6 +23,7 @@ from clinidistill.distiller.average import Average
 from clinidistill.distiller.batches import BatchPlan
 from clinidistill.distiller.checkpoint import Checkpoints, Progress
 from clinidistill.distiller.corpus import Corpus
+from clinidistill.distiller.drop_key import drop_keys
 from clinidistill.distiller.dynamics import Dynamics
 from clinidistill.distiller.guidance import guided
 from clinidistill.distiller.history import History
@@ -64,6 +65,7 @@ class Training:
         self.plan = BatchPlan(examples.lengths, settings.batch_tokens, self.per_step, seed=settings.seed)
         self.total = settings.epochs * len(self.plan)
         student.model.to(self.accelerator.device)
+        self.keep_weights = drop_keys(student.model)
         self.vocabulary = Vocabulary(student.model, _tokens(student, examples, dev))
         fused = self.accelerator.device.type in {"cpu", "cuda"}
         optimizer = torch.optim.AdamW(_groups(student.model, settings.weight_decay), lr=settings.lr, fused=fused)
@@ -115,6 +117,7 @@ class Training:
     def release(self) -> None:
         """Leave the model as a plain one, also after an interruption: no autocast around it, no dropout."""
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
+        self.keep_weights()
         self.vocabulary.restore()
 
     def _step(self, batches: list[list[int]]) -> float:

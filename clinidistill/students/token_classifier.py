@@ -46,9 +46,8 @@ class TokenClassifier(PretrainedStudent, Tagger):
         labels: the labels to extract; None takes them from the training data.
         max_length: most tokens in a window; None takes what the base allows, 512 at most.
         stride: tokens that neighbouring windows of a long note share.
-        attention_dropout: dropout on attention weights in training; None leaves it as the base has it. With 0 attention
-            is computed fused, which makes training on CPU about 1.4 times as fast, but noisy labels are learnt more
-            closely.
+        attention_dropout: dropout on attention weights in training (on a CPU, of keys); None leaves it as the base has
+            it.
         head: ``"linear"`` scores each token by itself; ``"crf"`` adds learnt scores for tags that follow each other
             (:class:`~clinidistill.students.crf.CRF`), and tags are as likely as the valid sequences that they are in.
         decoder: how words' probabilities become tags: ``"greedy"`` decides word by word, ``"viterbi"`` takes the most

@@ -37,7 +37,7 @@ class _Metadata(BaseModel):
     max_length: int = Field(gt=0)
     stride: int = Field(ge=0)
     head: Literal["linear", "crf"] = "linear"
-    decoder: Decoder = "greedy"
+    decoder: Decoder = "viterbi"
 
 
 class OnnxTokenClassifier(Tagger):

@@ -36,7 +36,7 @@ class Tagger(Student):
     name: str
     """What it signs its spans with."""
 
-    decoder: Decoder = "greedy"
+    decoder: Decoder = "viterbi"
     """How words' probabilities become tags (:mod:`~clinidistill.students.decoding`)."""
 
     @property

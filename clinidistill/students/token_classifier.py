@@ -71,7 +71,7 @@ class TokenClassifier(PretrainedStudent, Tagger):
         stride: int = 64,
         attention_dropout: float | None = None,
         head: Head = "linear",
-        decoder: Decoder = "greedy",
+        decoder: Decoder = "viterbi",
         name: str | None = None,
     ):
         super().__init__(

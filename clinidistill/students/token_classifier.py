@@ -16,6 +16,8 @@ from clinidistill.students.calibration import outside_shift
 from clinidistill.students.crf import CRF
 from clinidistill.students.decoding import Decoder
 from clinidistill.students.encoding import IGNORE, iob2_tags, pad, tag_window
+from clinidistill.students.layers import keep_layers
+from clinidistill.students.lora import add_adapters, merged
 from clinidistill.students.objective import Objective
 from clinidistill.students.pretrained import PretrainedStudent
 from clinidistill.students.scorer import Precision, Scorer
@@ -52,6 +54,10 @@ class TokenClassifier(PretrainedStudent, Tagger):
             (:class:`~clinidistill.students.crf.CRF`), and tags are as likely as the valid sequences that they are in.
         decoder: how words' probabilities become tags: ``"greedy"`` decides word by word, ``"viterbi"`` takes the most
             probable valid sequence (:mod:`~clinidistill.students.decoding`).
+        layers: how many of the base's layers a new model keeps, evenly spaced, or which, counted from 0; None keeps
+            all. A student of all layers can then guide one of fewer.
+        lora: trains adapters of this rank in place of all weights (:mod:`~clinidistill.students.lora`), for large
+            bases; None trains all.
         name: what it signs its spans with; None takes the base's name.
 
     Raises:
@@ -72,6 +78,8 @@ class TokenClassifier(PretrainedStudent, Tagger):
         attention_dropout: float | None = None,
         head: Head = "linear",
         decoder: Decoder = "viterbi",
+        layers: int | Sequence[int] | None = None,
+        lora: int | Mapping[str, Any] | None = None,
         name: str | None = None,
     ):
         super().__init__(
@@ -82,6 +90,7 @@ class TokenClassifier(PretrainedStudent, Tagger):
         if head not in get_args(Head):
             raise ConfigError(f"head must be one of {', '.join(get_args(Head))}; got {head!r}")
         self.head, self.decoder = head, decoder
+        self._layers, self._lora = layers, lora
 
     def _new_model(self, source: str) -> Any:
         tags = iob2_tags(self._labels)
@@ -91,6 +100,10 @@ class TokenClassifier(PretrainedStudent, Tagger):
             id2label=dict(enumerate(tags)),
             label2id={tag: n for n, tag in enumerate(tags)},
         )
+        if self._layers is not None:
+            keep_layers(model, self._layers)
+        if self._lora is not None:
+            add_adapters(model, self._lora)
         if self.head == "crf":
             model.crf = CRF(len(tags))
         return model
@@ -198,8 +211,9 @@ class TokenClassifier(PretrainedStudent, Tagger):
 
     def _save_model(self, folder: Path) -> None:
         """Write a plain Hugging Face model folder: ``transformers.pipeline`` loads it as it is."""
-        weights = {name: value for name, value in self.model.state_dict().items() if not name.startswith("crf.")}
-        cast(Any, self.model).save_pretrained(folder, state_dict=weights, safe_serialization=True)
+        model = merged(self.model)
+        weights = {name: value for name, value in model.state_dict().items() if not name.startswith("crf.")}
+        cast(Any, model).save_pretrained(folder, state_dict=weights, safe_serialization=True)
         if self._crf is not None:
             self._crf.save(folder / _CRF_FILE)
 

@@ -59,6 +59,9 @@ class Distiller(Settings):
         calibrate: whether the score of being outside all spans is shifted, at the end, to what gives the best dev F1.
         ema: decay of a moving average of the weights, which is what dev F1 chooses and the student keeps; None: none.
         self_distillation: share of the averaged student's opinion in the targets from the second epoch on; needs `ema`.
+        gradient_checkpointing: whether what layers compute is computed again on the way back in place of being kept:
+            less memory, a third more time, for long windows and large models.
+        compile: whether the model is compiled by torch first; some minutes at the start, faster steps on GPUs.
         seed: of the head, dropout and batch order.
         device: ``"cpu"`` keeps it off a GPU; None takes what accelerate finds.
         show: progress bar on stderr; None shows it on a terminal only.

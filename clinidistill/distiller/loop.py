@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import math
 import os
+import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import accelerate
 import numpy as np
@@ -66,6 +67,7 @@ class Training:
         self.total = settings.epochs * len(self.plan)
         student.model.to(self.accelerator.device)
         self.keep_weights = drop_keys(student.model)
+        self._lighten(student.model)
         self.vocabulary = Vocabulary(student.model, _tokens(student, examples, dev))
         fused = self.accelerator.device.type in {"cpu", "cuda"}
         optimizer = torch.optim.AdamW(_groups(student.model, settings.weight_decay), lr=settings.lr, fused=fused)
@@ -118,7 +120,22 @@ class Training:
         """Leave the model as a plain one, also after an interruption: no autocast around it, no dropout."""
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
         self.keep_weights()
+        if self.settings.gradient_checkpointing:
+            _checkpointing(self.student.model, "disable")()
+        if self.settings.compile:
+            self.student.model._compiled_call_impl = None
         self.vocabulary.restore()
+
+    def _lighten(self, model: torch.nn.Module) -> None:
+        """Have the model take less memory or time, where the settings say so."""
+        if self.settings.gradient_checkpointing:
+            if not getattr(model, "supports_gradient_checkpointing", False):
+                raise ConfigError(f"a {type(model).__name__} has no gradient checkpointing; leave the setting out")
+            _checkpointing(model, "enable")({"use_reentrant": False})
+        if self.settings.compile:
+            if self.accelerator.device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "cl"))):
+                raise ConfigError("compile=True needs a C++ compiler on a CPU; install g++, or leave the setting out")
+            model.compile(dynamic=True)
 
     def _step(self, batches: list[list[int]]) -> float:
         """One optimizer step; returns the mean loss per token over all processes."""
@@ -292,6 +309,12 @@ def _accelerator(settings: Settings) -> accelerate.Accelerator:
 def place(settings: Settings) -> torch.device:
     """Where a training with these settings computes."""
     return torch.device(_accelerator(settings).device)
+
+
+def _checkpointing(model: torch.nn.Module, way: str) -> Callable[..., None]:
+    """transformers' switch, which has got another name."""
+    names = (f"activation_checkpointing_{way}", f"gradient_checkpointing_{way}")
+    return cast(Callable[..., None], next(getattr(model, name) for name in names if hasattr(model, name)))
 
 
 def _computes_bf16(cpu: bool) -> bool:

@@ -42,6 +42,8 @@ class Settings(Component):
         calibrate: bool = False,
         ema: float | None = None,
         self_distillation: float = 0.0,
+        gradient_checkpointing: bool = False,
+        compile: bool = False,
         seed: int = 0,
         device: Literal["cpu"] | None = None,
         show: bool | None = None,
@@ -70,4 +72,5 @@ class Settings(Component):
         self.guide_outside, self.guide_confidence = guide_outside, guide_confidence
         self.rounds, self.relabel, self.calibrate = rounds, relabel, calibrate
         self.objective = Objective(soft_labels, confidence_weights, gce, outside)
+        self.gradient_checkpointing, self.compile = gradient_checkpointing, compile
         self.precision, self.patience, self.seed, self.device, self.show = precision, patience, seed, device, show

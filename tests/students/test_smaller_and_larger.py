@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 import transformers
@@ -121,3 +123,39 @@ def test_a_merged_model_says_what_the_adapters_said(deep_base):
 def test_options_that_peft_does_not_know_are_refused(deep_base):
     with pytest.raises(ConfigError, match="lora"):
         TokenClassifier(deep_base, ["drug"], lora={"rank": 2}).prepare(["drug"])
+
+
+@pytest.mark.parametrize("options", [{"layers": 2}, {"lora": 2}, {"layers": [0, 3], "lora": 2, "head": "crf"}])
+def test_they_are_exported_to_onnx_as_they_predict(deep_base, tmp_path, options):
+    pytest.importorskip("onnxscript")
+    student = TokenClassifier(deep_base, ["drug"], **options)
+    distiller(20).fit(student, NOTES)
+    exported = student.export("onnx", tmp_path / "onnx")
+    ours, theirs = ([[s.key for s in d.spans] for d in each.predict(NOTES)] for each in (exported, student))
+    assert ours == theirs
+    assert any(ours)
+
+
+def test_adapters_are_averaged_checkpointed_and_the_best_are_kept(deep_base, tmp_path):
+    losses = []
+    for folder in (None, tmp_path / "checkpoint"):
+        student = TokenClassifier(deep_base, ["drug"], lora=2)
+        losses.append(distiller(4, ema=0.9).fit(student, NOTES, NOTES, checkpoint=folder).losses)
+    again = TokenClassifier(deep_base, ["drug"], lora=2)
+    resumed = distiller(4, ema=0.9).fit(again, NOTES, NOTES, checkpoint=tmp_path / "checkpoint")
+    assert losses[0] == losses[1] == resumed.losses
+    assert all(torch.equal(value, again.model.state_dict()[name]) for name, value in student.model.state_dict().items())
+
+
+def test_few_parameters_are_trained_with_adapters(deep_base):
+    student = TokenClassifier(deep_base, ["drug"], lora={"r": 1, "target_modules": ["query", "value"]}, head="crf")
+    student.prepare(["drug"])
+    sizes = {name: p.numel() for name, p in student.model.named_parameters() if p.requires_grad}
+    layers, hidden, tags = 4, 32, 3
+    assert sum(sizes.values()) == layers * 2 * 2 * hidden + (hidden + 1) * tags + tags * tags
+
+
+def test_adapters_without_peft_are_refused_with_the_cure(deep_base, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ConfigError, match=r"pip install 'clinidistill\[peft\]'"):
+        TokenClassifier(deep_base, ["drug"], lora=2).prepare(["drug"])

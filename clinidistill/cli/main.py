@@ -19,12 +19,13 @@ from rich.table import Table
 from clinidistill import __version__
 from clinidistill.cli.agreement import agreement
 from clinidistill.cli.combine import combine, search
-from clinidistill.cli.common import Format, Quiet, Rename, err, load, out, progress
+from clinidistill.cli.common import Quiet, err, out, progress
 from clinidistill.cli.evaluate import compare, evaluate
 from clinidistill.cli.label import label, relabel
 from clinidistill.cli.mistakes import errors
 from clinidistill.cli.predict import predict
 from clinidistill.cli.terms import explain, link
+from clinidistill.cli.train import export, train
 from clinidistill.errors import ClinidistillError, ConfigError
 
 __all__ = ["app", "main"]
@@ -102,42 +103,12 @@ app.command()(agreement)
 app.command()(search)
 app.command()(link)
 app.command()(explain)
+app.command()(train)
+app.command()(export)
 app.command()(predict)
 app.command()(errors)
 app.command()(evaluate)
 app.command()(compare)
-
-
-@app.command()
-def train(
-    documents: Annotated[Path, typer.Argument(help="Labelled notes, gold or silver.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the trained student.")],
-    base: Annotated[
-        str, typer.Option(help="Pre-trained encoder: folder, installed package that carries one, or hub id.")
-    ],
-    dev: Annotated[Path | None, typer.Option(help="Labelled notes to choose the best epoch by.")] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = 5,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 5e-5,
-    batch_tokens: Annotated[int, typer.Option(help="Most tokens in a batch.")] = 2048,
-    seed: Annotated[int, typer.Option()] = 0,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Folder for checkpoints; training goes on from there.")
-    ] = None,
-    format: Format = "jsonl",
-    rename: Rename = None,
-    quiet: Quiet = False,
-) -> None:
-    """Train a token classifier on labelled notes."""
-    import clinidistill as cd
-
-    student = cd.load_student("token-classifier", base=base, name=output.name)
-    distiller = cd.Distiller(epochs=epochs, lr=lr, batch_tokens=batch_tokens, seed=seed, show=progress(quiet))
-    held_out = None if dev is None else load(format, dev, rename)
-    history = distiller.fit(student, load(format, documents, rename), held_out, checkpoint=checkpoint)
-    student.save(output)
-    (output / "history.json").write_text(json.dumps(history.to_dict(), indent=2) + "\n", encoding="utf-8")
-    best = f", dev F1 {max(history.dev_f1):.3f} in epoch {history.best_epoch}" if history.dev_f1 else ""
-    err.print(f"trained {len(history.epochs)} epochs{best}; saved in {output}", highlight=False)
 
 
 class Group(enum.StrEnum):

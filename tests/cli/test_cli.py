@@ -86,6 +86,29 @@ def test_train_saves_a_student_that_predicts(cli, gold, tiny_base, tmp_path):
     assert len(json.loads((tmp_path / "ner" / "history.json").read_text())["epochs"]) == 2
 
 
+def test_train_takes_any_setting_student_and_pool(cli, gold, tiny_base, tmp_path):
+    code, _, err = cli(
+        "train", gold, "-o", tmp_path / "ner", "-s", f"token-classifier base={tiny_base} layers=1", "--pool", gold,
+        "--set", "rounds=2", "--set", "ema=0.9", "--epochs", 1, "-q",
+    )  # fmt: skip
+    assert code == 0
+    assert "trained 1 epochs" in err
+    assert cd.load_student(tmp_path / "ner").model.config.num_hidden_layers == 1
+    code, _, err = cli("train", gold, "-o", tmp_path / "ner", "--base", tiny_base, "--set", "emma=0.9")
+    assert code == 1
+    assert "did you mean 'ema'?" in err
+
+
+def test_export_writes_a_student_that_predict_takes(cli, student, gold, tmp_path):
+    pytest.importorskip("onnxruntime")
+    code, _, err = cli("export", student, "-o", tmp_path / "fast")
+    assert code == 0
+    assert "saved in" in err
+    code, out, _ = cli("predict", tmp_path / "fast", gold)
+    assert code == 0
+    assert len(out.splitlines()) == len(gold.read_text().splitlines())
+
+
 def test_predict_reads_files_and_stdin_and_writes_json_lines(cli, student, tmp_path, gold):
     expected = [document.to_dict() for document in cd.load_student(student).predict(NOTES)]
     (tmp_path / "note.txt").write_bytes(b"She took metformin daily.\r\nNo fever.")

@@ -11,7 +11,7 @@ scored on its other 729 passages: mean and standard deviation over the seeds. Da
 import argparse
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -81,7 +81,8 @@ class Data:
                 )
                 path = DATA / (file + suffix)
                 abstracts += cd.load_dataset("pubtator", path=path, labels=labels, on_error="skip")
-            student = cd.load_student("token-classifier", base=BASE, labels=["chemical", "disease"], max_length=256)
+            options: dict[str, Any] = {"labels": ["chemical", "disease"], "max_length": 256, "attention_dropout": 0.0}
+            student = cd.load_student("token-classifier", base=BASE, **options)
             cd.Distiller(epochs=2, lr=3e-4, batch_tokens=2048, ema=0.99).fit(student, abstracts)
             student.save(NEIGHBOURS)
         return str(NEIGHBOURS)
@@ -100,6 +101,7 @@ class Row:
         neighbours: whether it begins from the student of other corpora.
         last: how many of the passages people's labels are learnt from at the end.
         apart: whether each label has a student of its own.
+        guided: whether a student of all layers, trained in the same way, guides it.
     """
 
     says: str
@@ -110,6 +112,7 @@ class Row:
     neighbours: bool = False
     last: int = 0
     apart: bool = False
+    guided: bool = False
 
     def predictions(self, data: Data, seed: int) -> Silver:
         train = self.train(data)
@@ -128,7 +131,9 @@ class Row:
         options |= self.student
         student = cd.load_student(options.pop("use"), labels=list(labels), **options)
         pool = data.pool if self.pool else None
-        cd.Distiller(**{**SETTINGS, **self.settings, "seed": seed}).fit(student, train, pool=pool)
+        guides = [replace(self, student={}, guided=False).trained(data, train, labels, seed)] if self.guided else []
+        settings = SETTINGS | {"guide_weight": 0.7 if guides else 0.5, "seed": seed} | self.settings
+        cd.Distiller(**settings).fit(student, train, pool=pool, guides=guides)
         if self.last:
             gold = Random(seed).sample(data.people, self.last)
             cd.Distiller(**LAST, seed=seed).fit(student, gold)
@@ -166,6 +171,8 @@ ROWS = {
     "crf": Row('– `head="crf"`', student={"head": "crf"}),
     "span": Row("– `span-classifier`", settings={"soft_labels": False}, student={"use": "span-classifier"}),
     "apart": Row("– a student for each label", apart=True),
+    "three": Row("– three layers", student={"layers": 3}),
+    "guided": Row("– three layers, guided by the six (`guide_weight=.7`)", student={"layers": 3}, guided=True),
     "still": Row("– no dropout of attention", student={"attention_dropout": 0.0}),
     "neighbours": Row("– begun from BC5CDR and NCBI disease", neighbours=True),
     "together": Row("– begun so, `outside=.5`", settings={"outside": 0.5}, neighbours=True),

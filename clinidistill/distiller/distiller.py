@@ -63,6 +63,8 @@ class Distiller(Settings):
         gradient_checkpointing: whether what layers compute is computed again on the way back in place of being kept:
             less memory, a third more time, for long windows and large models.
         compile: whether the model is compiled by torch first; some minutes at the start, faster steps on GPUs.
+        packed: whether the examples of a batch stand end to end in one row, each read as if alone, in place of padded
+            rows; for GPUs, whose batches are large.
         seed: of the head, dropout and batch order.
         device: ``"cpu"`` keeps it off a GPU; None takes what accelerate finds.
         show: progress bar on stderr; None shows it on a terminal only.

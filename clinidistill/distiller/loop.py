@@ -63,11 +63,15 @@ class Training:
         self.accelerator = _accelerator(settings)
         self.where, self.history = Progress(), History()
         self.per_step = settings.accumulate * self.accelerator.num_processes
-        self.plan = BatchPlan(examples.lengths, settings.batch_tokens, self.per_step, seed=settings.seed)
+        self.plan = BatchPlan(
+            examples.lengths, settings.batch_tokens, self.per_step, packed=settings.packed, seed=settings.seed
+        )
         self.total = settings.epochs * len(self.plan)
         student.model.to(self.accelerator.device)
-        self.keep_weights = drop_keys(student.model)
-        self._lighten(student.model)
+        with contextlib.ExitStack() as undo:  # also where a setting is refused
+            undo.callback(drop_keys(student.model))
+            self._lighten(student.model, undo)
+            self.undo = undo.pop_all()
         self.vocabulary = Vocabulary(student.model, _tokens(student, examples, dev))
         fused = self.accelerator.device.type in {"cpu", "cuda"}
         optimizer = torch.optim.AdamW(_groups(student.model, settings.weight_decay), lr=settings.lr, fused=fused)
@@ -119,23 +123,23 @@ class Training:
     def release(self) -> None:
         """Leave the model as a plain one, also after an interruption: no autocast around it, no dropout."""
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
-        self.keep_weights()
-        if self.settings.gradient_checkpointing:
-            _checkpointing(self.student.model, "disable")()
-        if self.settings.compile:
-            self.student.model._compiled_call_impl = None
+        self.undo.close()
         self.vocabulary.restore()
 
-    def _lighten(self, model: torch.nn.Module) -> None:
+    def _lighten(self, model: torch.nn.Module, undo: contextlib.ExitStack) -> None:
         """Have the model take less memory or time, where the settings say so."""
+        if self.settings.packed:
+            undo.callback(self.student.pack())
         if self.settings.gradient_checkpointing:
             if not getattr(model, "supports_gradient_checkpointing", False):
                 raise ConfigError(f"a {type(model).__name__} has no gradient checkpointing; leave the setting out")
             _checkpointing(model, "enable")({"use_reentrant": False})
+            undo.callback(_checkpointing(model, "disable"))
         if self.settings.compile:
             if self.accelerator.device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "cl"))):
                 raise ConfigError("compile=True needs a C++ compiler on a CPU; install g++, or leave the setting out")
             model.compile(dynamic=True)
+            undo.callback(setattr, model, "_compiled_call_impl", None)
 
     def _step(self, batches: list[list[int]]) -> float:
         """One optimizer step; returns the mean loss per token over all processes."""

@@ -44,6 +44,7 @@ class Settings(Component):
         self_distillation: float = 0.0,
         gradient_checkpointing: bool = False,
         compile: bool = False,
+        packed: bool = False,
         seed: int = 0,
         device: Literal["cpu"] | None = None,
         show: bool | None = None,
@@ -72,5 +73,7 @@ class Settings(Component):
         self.guide_outside, self.guide_confidence = guide_outside, guide_confidence
         self.rounds, self.relabel, self.calibrate = rounds, relabel, calibrate
         self.objective = Objective(soft_labels, confidence_weights, gce, outside)
-        self.gradient_checkpointing, self.compile = gradient_checkpointing, compile
+        if packed and compile:
+            raise OptionError("Distiller: packed batches differ too much to be compiled; leave out packed or compile")
+        self.gradient_checkpointing, self.compile, self.packed = gradient_checkpointing, compile, packed
         self.precision, self.patience, self.seed, self.device, self.show = precision, patience, seed, device, show

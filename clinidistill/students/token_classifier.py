@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -19,6 +19,7 @@ from clinidistill.students.encoding import IGNORE, iob2_tags, pad, tag_window
 from clinidistill.students.layers import keep_layers
 from clinidistill.students.lora import add_adapters, merged
 from clinidistill.students.objective import Objective
+from clinidistill.students.packing import Packing
 from clinidistill.students.pretrained import PretrainedStudent
 from clinidistill.students.scorer import Precision, Scorer
 from clinidistill.students.soft_labels import soften
@@ -91,6 +92,7 @@ class TokenClassifier(PretrainedStudent, Tagger):
             raise ConfigError(f"head must be one of {', '.join(get_args(Head))}; got {head!r}")
         self.head, self.decoder = head, decoder
         self._layers, self._lora = layers, lora
+        self._packing: Packing | None = None
 
     def _new_model(self, source: str) -> Any:
         tags = iob2_tags(self._labels)
@@ -133,14 +135,17 @@ class TokenClassifier(PretrainedStudent, Tagger):
         device: torch.device,
         objective: Objective = _PLAIN,
     ) -> torch.Tensor:
-        ids, mask = pad([example.input_ids for example in examples], self.encoder.tokenizer.pad_token_id or 0)
-        logits = self._logits(model, ids, mask, device)
-        targets = np.full(ids.shape, IGNORE, dtype=np.int64)
+        rows = [example.input_ids for example in examples]
+        if self._packing is not None:
+            logits = self._packing.logits(model, rows, device)
+        else:
+            logits = self._logits(model, *pad(rows, self.encoder.tokenizer.pad_token_id or 0), device)
+        targets = np.full(logits.shape[:2], IGNORE, dtype=np.int64)
         for row, example in enumerate(examples):
             targets[row, : len(example)] = example.targets
         soft = allowed = None
         if any(example.soft is not None for example in examples):
-            soft = np.zeros((*ids.shape, logits.shape[-1]), dtype=np.float32)
+            soft = np.zeros(logits.shape, dtype=np.float32)
             for row, example in enumerate(examples):
                 places = np.arange(len(example))
                 soft[row, places, np.maximum(example.targets, 0)] = 1
@@ -148,7 +153,7 @@ class TokenClassifier(PretrainedStudent, Tagger):
                     soft[row, : len(example)] = example.soft
         if any(example.allowed is not None for example in examples):
             # A label that nobody looked for is no evidence of absence: it leaves the softmax.
-            allowed = np.ones((*ids.shape, logits.shape[-1]), dtype=bool)
+            allowed = np.ones(logits.shape, dtype=bool)
             for row, example in enumerate(examples):
                 if example.allowed is not None:
                     allowed[row] = example.allowed
@@ -165,6 +170,19 @@ class TokenClassifier(PretrainedStudent, Tagger):
         ]
         assert flat[0] is not None
         return objective(logits.flatten(0, 1), flat[0], flat[1], flat[2])
+
+    def pack(self) -> Callable[[], None]:
+        tokenizer = self.encoder.tokenizer
+        words = sorted({*tokenizer.get_vocab().values()} - {*tokenizer.all_special_ids})
+        draw = np.random.default_rng(0)
+        probe = [draw.choice(words, min(length, self.max_length)) for length in (5, 300, 40)]
+        self._packing = packing = Packing(self.model, probe)
+
+        def undo() -> None:
+            self._packing = None
+            packing.undo()
+
+        return undo
 
     def calibrate(self, dev: Sequence[Document]) -> float:
         head = getattr(self.model, "classifier", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -90,6 +90,17 @@ class TrainableStudent(Student):
             ConfigError: if the student does not tag tokens.
         """
         raise ConfigError(f"{type(self).__name__} does not say how likely tags are; it can neither guide nor be guided")
+
+    def pack(self) -> Callable[[], None]:
+        """From now on, put the examples of a batch end to end in :meth:`loss`, which stays the same.
+
+        Returns:
+            What undoes it.
+
+        Raises:
+            ConfigError: if its model cannot take them so.
+        """
+        raise ConfigError(f"{type(self).__name__} takes no packed batches; leave packed out")
 
     def calibrate(self, dev: Sequence[Document]) -> float:
         """Shift the score of being outside all spans to what gives the best strict micro F1 on labelled documents.

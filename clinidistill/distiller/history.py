@@ -17,7 +17,8 @@ class History:
     Attributes:
         steps: one record an optimizer step: ``step``, ``epoch``, ``loss`` (mean per token), ``lr``.
         epochs: one record an epoch: ``epoch``, ``loss``, ``tokens``, ``seconds``, ``tokens_per_second``, and with a dev
-            set ``dev_f1`` (strict micro F1) and ``dev_f1_lenient``.
+            set ``dev_f1`` (strict micro F1) and ``dev_f1_lenient``. On a GPU whose peak is known, ``mfu`` is the share
+            of it that the model's products took (:mod:`clinidistill.distiller.flops`).
         best_epoch: the epoch whose weights the student kept; None before the first epoch ended.
         stopped_early: whether dev F1 stopped rising before the last epoch.
     """

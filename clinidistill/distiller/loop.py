@@ -26,6 +26,7 @@ from clinidistill.distiller.checkpoint import Checkpoints, Progress
 from clinidistill.distiller.corpus import Corpus
 from clinidistill.distiller.drop_key import drop_keys
 from clinidistill.distiller.dynamics import Dynamics
+from clinidistill.distiller.flops import peak_flops, training_flops
 from clinidistill.distiller.guidance import guided
 from clinidistill.distiller.history import History
 from clinidistill.distiller.settings import Settings
@@ -67,6 +68,7 @@ class Training:
             examples.lengths, settings.batch_tokens, self.per_step, packed=settings.packed, seed=settings.seed
         )
         self.total = settings.epochs * len(self.plan)
+        self.mfu_seconds = _at_full_use(student.model, examples.lengths, self.accelerator)
         student.model.to(self.accelerator.device)
         with contextlib.ExitStack() as undo:  # also where a setting is refused
             undo.callback(drop_keys(student.model))
@@ -204,6 +206,8 @@ class Training:
             "seconds": where.epoch_seconds,
             "tokens_per_second": where.epoch_tokens / max(where.epoch_seconds, 1e-9),
         }
+        if self.mfu_seconds is not None:
+            record["mfu"] = self.mfu_seconds / max(where.epoch_seconds, 1e-9)
         where.epoch += 1
         where.step_in_epoch, where.epoch_loss, where.epoch_tokens, where.epoch_seconds = 0, 0.0, 0, 0.0
         if self.dev is None:
@@ -308,6 +312,16 @@ def _accelerator(settings: Settings) -> accelerate.Accelerator:
     if precision == "fp16" and cpu:
         raise ConfigError("precision 'fp16' needs a GPU; use 'bf16', 'fp32' or 'auto'")
     return accelerate.Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=only_cpu)
+
+
+def _at_full_use(
+    model: torch.nn.Module, lengths: NDArray[np.int32], accelerator: accelerate.Accelerator
+) -> float | None:
+    """Seconds that an epoch would take if the devices did nothing but the model's products; None if unknown."""
+    if accelerator.device.type != "cuda":
+        return None
+    peak, work = peak_flops(torch.cuda.get_device_name(accelerator.device)), training_flops(model, lengths)
+    return None if peak is None or work is None else work / (peak * accelerator.num_processes)
 
 
 def place(settings: Settings) -> torch.device:

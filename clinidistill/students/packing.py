@@ -20,6 +20,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from clinidistill.errors import ConfigError
 from clinidistill.students.encoding import pad
+from clinidistill.students.tensors import to_device
 
 __all__ = ["Packing"]
 
@@ -79,10 +80,9 @@ class Packing:
         lengths = [len(row) for row in rows]
         places = np.concatenate([np.arange(length) for length in lengths])
         cuts = torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32)
-        ids, positions = torch.from_numpy(np.concatenate(rows)), torch.from_numpy(places + self._first)
         output = model(
-            input_ids=ids[None].to(device, non_blocking=True),
-            position_ids=positions[None].to(device, non_blocking=True),
+            input_ids=to_device(np.concatenate(rows)[None], device),
+            position_ids=to_device((places + self._first)[None], device),
             # A ready-made mask is handed on as it is, so that none is made; `_attention` has no use for it.
             attention_mask=torch.ones((1, 1, 1, 1), dtype=torch.bool, device=device),
             packed=_Row(lengths, cuts.to(device)),
@@ -95,7 +95,7 @@ class Packing:
     def _agrees(self, probe: Sequence[NDArray[np.int64]]) -> bool:
         """Whether the probe's logits are those that its examples have apart."""
         model, device = self._model, next(self._model.parameters()).device
-        ids, mask = (torch.from_numpy(array).to(device) for array in pad(probe, 0))
+        ids, mask = (to_device(array, device) for array in pad(probe, 0))
         training = model.training
         model.eval()
         try:

@@ -32,6 +32,7 @@ from clinidistill.students.span_candidates import (
 )
 from clinidistill.students.span_head import SpanHead, SpanModel
 from clinidistill.students.streaming import chunks
+from clinidistill.students.tensors import to_device
 from clinidistill.students.torch_scorer import ready_model
 from clinidistill.students.trainable import Example
 from clinidistill.types import Document, Span
@@ -133,7 +134,7 @@ class SpanClassifier(PretrainedStudent):
                 likely[row, np.searchsorted(first[row, : size[row]], token), width - 1, label] = score
         takes_part = takes_part & open_labels[:, None, None]
         arrays = (ids, mask, first, last, likely, takes_part)
-        tokens, attention, left, right, targets, real = (torch.from_numpy(each).to(device) for each in arrays)
+        tokens, attention, left, right, targets, real = (to_device(each, device) for each in arrays)
         logits = model(tokens, attention, left, right)
         return _binary(objective, logits[real], targets[real])
 
@@ -180,7 +181,7 @@ class SpanClassifier(PretrainedStudent):
                 ids, mask = self._pad([window.input_ids for window, _ in rows])
                 first, _ = pad([each.first for _, each in rows], 0)
                 last, _ = pad([each.last for _, each in rows], 0)
-                arrays = (torch.from_numpy(each).to(place) for each in (ids, mask, first, last))
+                arrays = (to_device(each, place) for each in (ids, mask, first, last))
                 with torch.inference_mode():
                     scores = model(*arrays).sigmoid().cpu().numpy()
                 for row, n in enumerate(batch):

@@ -26,6 +26,7 @@ from clinidistill.students.soft_labels import soften
 from clinidistill.students.streaming import chunks
 from clinidistill.students.tag_schemes import TagScheme
 from clinidistill.students.tagger import Tagger
+from clinidistill.students.tensors import to_device
 from clinidistill.students.torch_scorer import torch_scorer
 from clinidistill.students.trainable import UNKNOWN, Example
 from clinidistill.types import Document, flatten
@@ -158,16 +159,13 @@ class TokenClassifier(PretrainedStudent, Tagger):
                 if example.allowed is not None:
                     allowed[row] = example.allowed
         if self._crf is not None:
-            tags, noted = torch.from_numpy(targets).to(device), None
+            tags, noted = to_device(targets, device), None
             if allowed is not None:
-                noted = torch.from_numpy(allowed[:, 0]).to(device)
+                noted = to_device(allowed[:, 0], device)
             if soft is None and objective.is_likelihood:
                 return self._crf.loss(logits, tags, noted)
             logits = self._crf.log_marginals(logits, tags >= 0, noted)
-        flat = [
-            None if array is None else torch.from_numpy(array).to(device, non_blocking=True).flatten(0, 1)
-            for array in (targets, soft, allowed)
-        ]
+        flat = [None if array is None else to_device(array, device).flatten(0, 1) for array in (targets, soft, allowed)]
         assert flat[0] is not None
         return objective(logits.flatten(0, 1), flat[0], flat[1], flat[2])
 
@@ -265,14 +263,11 @@ class TokenClassifier(PretrainedStudent, Tagger):
         tokenizer = self.encoder.tokenizer
         special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
         takes_part = (mask > 0) & ~np.isin(ids, list(special))
-        return crf.log_marginals(logits, torch.from_numpy(takes_part).to(logits.device), constrained=True)
+        return crf.log_marginals(logits, to_device(takes_part, logits.device), constrained=True)
 
     @staticmethod
     def _logits(
         model: torch.nn.Module, ids: NDArray[np.int64], mask: NDArray[np.int64], device: torch.device
     ) -> torch.Tensor:
-        output = model(
-            input_ids=torch.from_numpy(ids).to(device, non_blocking=True),
-            attention_mask=torch.from_numpy(mask).to(device, non_blocking=True),
-        )
+        output = model(input_ids=to_device(ids, device), attention_mask=to_device(mask, device))
         return cast(torch.Tensor, output.logits)

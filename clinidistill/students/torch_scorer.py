@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from clinidistill.errors import ClinidistillError, ConfigError
 from clinidistill.students.crf import CRF
 from clinidistill.students.scorer import Precision, Scorer
+from clinidistill.students.tensors import to_device
 
 __all__ = ["computes_bf16", "ready_model", "torch_scorer"]
 
@@ -46,8 +47,8 @@ def torch_scorer(model: torch.nn.Module, precision: Precision, device: str | Non
     def score(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         if ready.training:
             ready.eval()
-        tensor = torch.from_numpy(ids).to(place)
-        attention = None if mask.all() else torch.from_numpy(mask).to(place)  # attention without a mask is faster
+        tensor = to_device(ids, place)
+        attention = None if mask.all() else to_device(mask, place)  # attention without a mask is faster
         try:
             with torch.inference_mode():
                 logits = ready(input_ids=tensor, attention_mask=attention).logits.float()

@@ -10,7 +10,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-
 
 .DEFAULT_GOAL = help
-.PHONY: help install demo test test-llm lint types contracts docs bench clean
+.PHONY: help install demo test test-llm lint types contracts docs bench bench-gpu clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ docs: $(READY)dev ## run the code blocks of the documentation, follow its links
 
 bench: $(READY)bench ## run the benchmarks; prints their tables
 	@$(BIN)/python -m pytest benchmarks -o addopts= -o python_files="bench_*.py test_*.py" -s
+
+bench-gpu: $(READY)bench ## train and predict on a GPU beside Hugging Face; tokens/s, MFU, dollars per million notes
+	@$(BIN)/python benchmarks/gpu.py
 
 clean: ## delete .venv, caches and build output
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache

@@ -6,41 +6,12 @@ fp32 and in its own default precision. On CPUs it drops keys in place of attenti
 therefore run without that dropout as well. Tokens are counted without padding.
 """
 
-from time import perf_counter
-
 import pytest
-import transformers
+from hugging_face import TUNED, trainer_seconds
 
 import clinidistill as cd
 
 ROUNDS = 2
-
-
-def trainer_seconds(student, examples, folder, **tuning):
-    rows = [
-        {"input_ids": e.input_ids.tolist(), "attention_mask": [1] * len(e), "labels": e.targets.tolist()}
-        for e in examples
-    ]
-    settings = transformers.TrainingArguments(
-        str(folder),
-        num_train_epochs=1,
-        use_cpu=True,
-        report_to=[],
-        save_strategy="no",
-        logging_strategy="no",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-        **tuning,
-    )
-    collator = transformers.DataCollatorForTokenClassification(student.encoder.tokenizer)
-    trainer = transformers.Trainer(student.model, settings, train_dataset=rows, data_collator=collator)
-    trainer.remove_callback(transformers.PrinterCallback)
-    started = perf_counter()
-    trainer.train()
-    return perf_counter() - started
-
-
-TUNED = {"bf16": True, "train_sampling_strategy": "group_by_length"}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
@@ -59,6 +30,6 @@ def test_an_epoch_against_the_trainer(benchmark, new_student, reports, tmp_path,
         print(f"    Distiller ({precision}) {tokens / ours:,.0f} tokens/s, encoding included")
         for peer, (options, tuning) in peers.items():
             student = new_student(**options)
-            theirs = min(trainer_seconds(student, examples, tmp_path, **tuning) for _ in range(ROUNDS))
+            theirs = min(trainer_seconds(student, examples, tmp_path, use_cpu=True, **tuning) for _ in range(ROUNDS))
             benchmark.extra_info[peer] = theirs
             print(f"    {peer}: {tokens / theirs:,.0f} tokens/s; the Distiller {theirs / ours:.2f} times as fast")

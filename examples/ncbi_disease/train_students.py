@@ -1,4 +1,4 @@
-"""MiniLM on people's labels of NCBI disease: plain, begun from BC5CDR, with three layers, with three guided by the six.
+"""MiniLM on people's labels of NCBI disease: plain, begun from BC5CDR, with three layers, with three guided by six.
 
     python examples/ncbi_disease/train_students.py              # three seeds: an hour on two cores
     python examples/ncbi_disease/train_students.py --seeds 0
@@ -27,7 +27,8 @@ ROWS = {
     "six": "six layers",
     "begun": "six layers, begun from BC5CDR",
     "three": "three layers",
-    "guided": "three layers, guided by the six (`guide_weight=.7`)",
+    "guided": "three layers, guided by those six (`guide_weight=.7`)",
+    "pooled": "– on BC5CDR's abstracts, too, without their labels",
 }
 
 
@@ -55,11 +56,12 @@ def trained(row: str, parts: dict[str, list[cd.Document]], seed: int) -> cd.Stud
     folder = FOLDER / f"{row}-{seed}"
     if not folder.is_dir():
         base = str(neighbour()) if row == "begun" else BASE
-        layers = 3 if row in {"three", "guided"} else None
+        layers = None if row in {"six", "begun"} else 3
         student = cd.load_student("token-classifier", base=base, labels=["disease"], max_length=512, layers=layers)
-        guides = [trained("six", parts, seed)] if row == "guided" else []
+        guides = [trained("begun", parts, seed)] if row in {"guided", "pooled"} else []
+        pool = abstracts({}) if row == "pooled" else None
         distiller = cd.Distiller(**SETTINGS, calibrate=True, guide_weight=0.7, seed=seed)
-        distiller.fit(student, parts["train"], parts["dev"], guides=guides)
+        distiller.fit(student, parts["train"], parts["dev"], guides=guides, pool=pool)
         student.save(folder)
     return cd.load_student(folder)
 
@@ -69,12 +71,17 @@ def neighbour() -> Path:
     folder = FOLDER / "bc5cdr"
     if not folder.is_dir():
         labels = {"Chemical": "chemical", "Disease": "disease_or_finding"}
-        path = Settings().data / "bc5cdr_pubtator/data/pubtator/BC5CDR_TrainDev.PubTator"
         student = cd.load_student("token-classifier", base=BASE, labels=[*labels.values()], max_length=256)
         distiller = cd.Distiller(epochs=2, lr=3e-4, batch_tokens=2048, ema=0.99)
-        distiller.fit(student, cd.load_dataset("pubtator", path=path, labels=labels))
+        distiller.fit(student, abstracts(labels))
         student.save(folder)
     return folder
+
+
+def abstracts(labels: dict[str, str]) -> list[cd.Document]:
+    """BC5CDR's training and development abstracts."""
+    path = Settings().data / "bc5cdr_pubtator/data/pubtator/BC5CDR_TrainDev.PubTator"
+    return list(cd.load_dataset("pubtator", path=path, labels=labels))
 
 
 def corpus(file: str) -> list[cd.Document]:

@@ -24,7 +24,10 @@ torch.set_num_threads(1)
 job = json.loads(sys.argv[1])
 notes = [Document.from_dict(note) for note in job["notes"]]
 student = TokenClassifier(job["base"])
-history = Distiller(**job["settings"]).fit(student, notes, notes[:5], checkpoint=job["folder"], checkpoint_every=1)
+pool = notes[10:] if job["settings"].get("rounds", 1) > 1 else None
+history = Distiller(**job["settings"]).fit(
+    student, notes, notes[:5], pool=pool, checkpoint=job["folder"], checkpoint_every=1
+)
 found = [[span.to_dict() for span in document.spans] for document in student.predict(notes)]
 import accelerate
 rank = accelerate.PartialState().process_index
@@ -44,6 +47,14 @@ def start(tmp_path, base, notes, *launcher, **settings):
     command = [sys.executable, *launcher, str(script), json.dumps(job)]
     environment = {**os.environ, **loopback}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+
+
+def two_processes():
+    """What launches a script twice on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = ["--master_addr", "127.0.0.1", "--master_port", str(free.getsockname()[1])]
+    return ["-m", "torch.distributed.run", "--nproc_per_node", "2", *address]
 
 
 def kill(process):
@@ -83,10 +94,7 @@ def test_a_killed_training_goes_on_to_the_last_bit_in_another_process(tmp_path, 
 
 def test_two_processes_train_as_one_that_accumulates_and_go_on_after_a_kill(tmp_path, still_base, notes):
     one = Distiller(**SETTINGS, accumulate=2).fit(student := TokenClassifier(still_base), notes, notes[:5])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = ["--master_addr", "127.0.0.1", "--master_port", str(free.getsockname()[1])]
-    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", *address]
+    launcher = two_processes()
     process = start(tmp_path, still_base, notes, *launcher, device=None)
     wait_for_step(process, tmp_path, 5)
     kill(process)
@@ -101,3 +109,14 @@ def test_two_processes_train_as_one_that_accumulates_and_go_on_after_a_kill(tmp_
     ]
     [folder] = (tmp_path / "checkpoint").iterdir()
     assert {"random-0.safetensors", "random-1.safetensors"} < {file.name for file in folder.iterdir()}
+
+
+def test_two_processes_teach_themselves_as_one_does(tmp_path, still_base, notes):
+    settings = {"epochs": 3, "rounds": 2, "relabel": 0.5, "ema": 0.8, "self_distillation": 0.3}
+    one = Distiller(**SETTINGS | settings, accumulate=2).fit(
+        TokenClassifier(still_base), notes, notes[:5], pool=notes[10:]
+    )
+    two = finish(start(tmp_path, still_base, notes, *two_processes(), device=None, **settings), tmp_path)
+    assert [step["loss"] for step in two["history"]["steps"]] == pytest.approx(one.losses, rel=1e-4)
+    other = json.loads(Path(f"{tmp_path / 'out'}.1").read_text())
+    assert two["found"] == other["found"]

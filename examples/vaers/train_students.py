@@ -62,7 +62,7 @@ class Data:
 
     @cached_property
     def pool(self) -> Silver:
-        return list(islice(cd.load_dataset("jsonl", path=DATA / "e3c_pool/notes.jsonl.gz"), 300))
+        return list(islice(cd.load_dataset("jsonl", path=DATA / "e3c_pool/notes.jsonl.gz"), 60))
 
     @cached_property
     def neighbours(self) -> str:
@@ -166,7 +166,7 @@ ROWS = {
     ),
     "rounds": Row("– `rounds=2`", settings={"rounds": 2}),
     "complete": Row("– `rounds=2, guide_outside`", settings={"rounds": 2, "guide_outside": True}),
-    "pool": Row("– `rounds=2`, 300 unlabelled case texts", settings={"rounds": 2}, pool=True),
+    "pool": Row("– `rounds=2`, 60 unlabelled case texts", settings={"rounds": 2}, pool=True),
     "greedy": Row('– `decoder="greedy"`', student={"decoder": "greedy"}),
     "crf": Row('– `head="crf"`', student={"head": "crf"}),
     "span": Row("– `span-classifier`", settings={"soft_labels": False}, student={"use": "span-classifier"}),

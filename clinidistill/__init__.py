@@ -32,6 +32,7 @@ _HOMES = {
     "clinidistill.aggregation.review": ("review_queue",),
     "clinidistill.datasets": ("Dataset", "MemoryDataset", "load_dataset", "register_dataset"),
     "clinidistill.distiller": ("Distiller", "History"),
+    "clinidistill.costs": ("Economics", "InferenceBenchmark", "benchmark_inference", "economics"),
     "clinidistill.evaluation": (
         "Comparison",
         "ErrorAnalysis",
@@ -99,6 +100,10 @@ if TYPE_CHECKING:
     from clinidistill.aggregation.agreement import Agreement as Agreement
     from clinidistill.aggregation.agreement import agreement as agreement
     from clinidistill.aggregation.review import review_queue as review_queue
+    from clinidistill.costs import Economics as Economics
+    from clinidistill.costs import InferenceBenchmark as InferenceBenchmark
+    from clinidistill.costs import benchmark_inference as benchmark_inference
+    from clinidistill.costs import economics as economics
     from clinidistill.datasets import Dataset as Dataset
     from clinidistill.datasets import MemoryDataset as MemoryDataset
     from clinidistill.datasets import load_dataset as load_dataset

@@ -195,7 +195,12 @@ def _run(
             listed,
             "; …" if len(failures) > _LISTED else "",
         )
-    return Labels(dataset, named, lambda name, chunk: kept.get(fingerprints[name], chunk, name))
+    return Labels(
+        dataset,
+        named,
+        lambda name, chunk: kept.get(fingerprints[name], chunk, name),
+        pace=lambda name: kept.pace(fingerprints[name]),
+    )
 
 
 class _Turn:
@@ -217,6 +222,7 @@ class _Turn:
         try:
             if (first := next(source, None)) is None:  # no need to wake the teacher
                 return
+            began = time.perf_counter()
             answers = self._teacher.attach(self._session).annotate(chain([first], source))
             try:
                 for annotation in answers:
@@ -224,6 +230,9 @@ class _Turn:
             finally:
                 if callable(close := getattr(answers, "close", None)):
                     close()
+                if self._answered and not self._session.offline:
+                    self._write()
+                    self._store.clock(self.fingerprint, self._answered, time.perf_counter() - began)
             if self._faults:
                 raise self._faults[0]
             if (self._sent and not self._session.offline) or next(source, None) is not None:

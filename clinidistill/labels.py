@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from clinidistill.datasets.base import Dataset, as_dataset
 from clinidistill.errors import ConfigError
 from clinidistill.types import Annotation, Document, Span
@@ -49,6 +51,9 @@ class TeacherCost:
         input_tokens: tokens sent.
         output_tokens: tokens written.
         seconds: seconds spent on the documents, one after the other.
+        wall_seconds_per_document: wall time a document, at the concurrency that the teacher ran with; None if nobody
+            timed it.
+        p50_seconds, p95_seconds: median and 95th percentile of the seconds that one document took; None if unknown.
         by_label_usd: `cost_usd` by entity type: each document's cost is shared out over the types by the number of
             mentions, and evenly over the types looked for where there is no mention.
     """
@@ -62,6 +67,9 @@ class TeacherCost:
     output_tokens: int
     seconds: float
     by_label_usd: Mapping[str, float]
+    wall_seconds_per_document: float | None = None
+    p50_seconds: float | None = None
+    p95_seconds: float | None = None
 
     @property
     def per_document_usd(self) -> float | None:
@@ -79,12 +87,20 @@ class Labels:
         documents: the notes.
         teachers: the teachers' names, in order.
         lookup: finds annotations; see :meth:`from_annotations` for annotations at hand.
+        pace: tells a teacher's wall seconds a document, None where nobody timed it.
     """
 
-    def __init__(self, documents: Iterable[Document], teachers: Iterable[str], lookup: Lookup):
+    def __init__(
+        self,
+        documents: Iterable[Document],
+        teachers: Iterable[str],
+        lookup: Lookup,
+        *,
+        pace: Callable[[str], float | None] = lambda _: None,
+    ):
         self.documents: Dataset = as_dataset(documents)
         self.teachers: tuple[str, ...] = tuple(teachers)
-        self._lookup = lookup
+        self._lookup, self._pace = lookup, pace
 
     @classmethod
     def from_annotations(
@@ -162,7 +178,7 @@ class Labels:
         for opinions in self:
             for teacher, annotation in opinions.annotations.items():
                 bills[teacher].add(annotation)
-        return [bill.total(teacher) for teacher, bill in bills.items()]
+        return [bill.total(teacher, self._pace(teacher)) for teacher, bill in bills.items()]
 
     def select(self, *teachers: str) -> Labels:
         """The same documents with some of the teachers.
@@ -172,7 +188,7 @@ class Labels:
         """
         if unknown := [name for name in teachers if name not in self.teachers]:
             raise ConfigError(f"no teacher is called {unknown[0]!r}; teachers: {', '.join(self.teachers)}")
-        return Labels(self.documents, teachers, self._lookup)
+        return Labels(self.documents, teachers, self._lookup, pace=self._pace)
 
     def predictions(self, teacher: str) -> Dataset:
         """One teacher's spans as documents, for evaluation; where it failed or is absent, no spans.
@@ -191,14 +207,16 @@ class _Bill:
 
     def __init__(self) -> None:
         self._documents = self._failed = self._unknown = 0
-        self._cost = self._seconds = 0.0
+        self._cost = 0.0
+        self._seconds: list[float] = []
         self._tokens: Counter[str] = Counter()
         self._by_label: dict[str, float] = {}
 
     def add(self, annotation: Annotation) -> None:
         self._documents += 1
         self._failed += annotation.failed
-        self._seconds += annotation.seconds or 0.0
+        if annotation.seconds is not None:
+            self._seconds.append(annotation.seconds)
         for name in ("input_tokens", "output_tokens"):
             count = annotation.usage.get(name)
             self._tokens[name] += count if isinstance(count, int) else 0
@@ -210,7 +228,8 @@ class _Bill:
         for label, share in shares.items():
             self._by_label[label] = self._by_label.get(label, 0.0) + annotation.cost_usd * share / shares.total()
 
-    def total(self, teacher: str) -> TeacherCost:
+    def total(self, teacher: str, pace: float | None) -> TeacherCost:
+        p50, p95 = np.quantile(self._seconds, (0.5, 0.95)).tolist() if self._seconds else (None, None)
         return TeacherCost(
             teacher,
             self._documents,
@@ -219,8 +238,11 @@ class _Bill:
             self._unknown,
             self._tokens["input_tokens"],
             self._tokens["output_tokens"],
-            self._seconds,
+            sum(self._seconds),
             self._by_label,
+            pace,
+            p50,
+            p95,
         )
 
 

@@ -17,9 +17,11 @@ class Settings(BaseSettings):
     Attributes:
         data: folder of corpora and terminologies (``$CLINIDISTILL_DATA``); see ``docs/data.md``.
         cache: folder of what can be made anew (``$CLINIDISTILL_CACHE``); may be deleted at any time.
+        hardware_prices: a list of what machines cost in place of ours (``$CLINIDISTILL_HARDWARE_PRICES``).
     """
 
     model_config = SettingsConfigDict(env_prefix="CLINIDISTILL_")
 
     data: Path = Path("../shared/data")
+    hardware_prices: Path | None = None
     cache: Path = Field(default_factory=lambda: user_cache_path("clinidistill"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,6 +40,15 @@ _TABLES = (
         PRIMARY KEY (teacher, key)
     ) WITHOUT ROWID""",
 )
+_TURNS = (
+    """CREATE TABLE turn (
+        teacher TEXT NOT NULL REFERENCES teacher (fingerprint),
+        began TEXT NOT NULL,
+        documents INTEGER NOT NULL,
+        seconds REAL NOT NULL
+    )""",
+    "CREATE INDEX turn_of_teacher ON turn (teacher)",
+)
 _GET = """SELECT key, spans, covers, error, usage, cost_usd, seconds FROM annotation
     WHERE teacher = ? AND key IN (SELECT value FROM json_each(?))"""
 _OUTCOMES = "SELECT key, error FROM annotation WHERE teacher = ? AND key IN (SELECT value FROM json_each(?))"
@@ -53,7 +62,7 @@ _ADD = """INSERT INTO annotation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         usage = excluded.usage, cost_usd = excluded.cost_usd, seconds = excluded.seconds
     WHERE annotation.error IS NOT NULL"""
 _REPLACE = _ADD.rpartition("WHERE")[0]
-_VERSIONS = (_TABLES, ANSWER_TABLES)
+_VERSIONS = (_TABLES, ANSWER_TABLES, _TURNS)
 _PROBE = "SELECT count(*) FROM teacher LEFT JOIN annotation ON teacher = fingerprint WHERE 0"
 
 
@@ -143,6 +152,20 @@ class LabelStore:
         rows = [_row(fingerprint, document, annotation) for document, annotation in answers]
         with self.database.transaction() as connection:
             connection.executemany(_REPLACE if replace_all else _ADD, rows)
+
+    def clock(self, fingerprint: str, documents: int, seconds: float) -> None:
+        """Note down that a registered teacher answered `documents` in `seconds` of wall time."""
+        began = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+        with self.database.transaction() as connection:
+            connection.execute("INSERT INTO turn VALUES (?, ?, ?, ?)", (fingerprint, began, documents, seconds))
+
+    def pace(self, fingerprint: str) -> float | None:
+        """Wall seconds a document that a teacher took, at the concurrency that it ran with; None if nobody timed it."""
+        query = "SELECT sum(seconds), sum(documents) FROM turn WHERE teacher = ?"
+        for seconds, documents in self.database.query(query, (fingerprint,)):
+            with self.database.reading("a turn"):
+                return _checked(seconds, float) / _checked(documents, int) if documents else None
+        return None
 
     def get(self, fingerprint: str, documents: Iterable[Document], name: str | None = None) -> dict[str, Annotation]:
         """A teacher's annotations of some documents by document id; absent where there is none.

@@ -386,7 +386,7 @@ def test_the_file_says_what_it_is(tmp_path):
         stored(store, Annotation("n1", "t", (SPANS[0],)))
         connection = sqlite3.connect(path)
         assert connection.execute("PRAGMA application_id").fetchone() == (int.from_bytes(b"clds"),)
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         (spans,) = connection.execute("SELECT spans FROM annotation").fetchone()
         connection.close()
@@ -398,7 +398,7 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path):
     with LabelStore(path) as store:
         fingerprint = stored(store, Annotation("n1", "t", (SPANS[0],)))
     with sqlite3.connect(path) as connection:
-        for table in ("answer", "batch", "spending", "asker"):
+        for table in ("answer", "batch", "spending", "asker", "turn"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("PRAGMA user_version = 1")
     connection.close()

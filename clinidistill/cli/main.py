@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import importlib.resources
+import importlib.util
 import json
 import logging
 import os
@@ -94,6 +95,24 @@ def demo(
     _need_demo_base()
     with importlib.resources.as_file(importlib.resources.files("clinidistill.demo")) as bundled:
         _show_run(run_recipe(bundled / "recipe.toml", folder, progress=progress(quiet)))
+    if importlib.util.find_spec("matplotlib") is not None:
+        report(folder, quiet=quiet)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run folder, of `clinidistill run`.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file; report.html in the run folder by default.")
+    ] = None,
+    no_text: Annotated[bool, typer.Option("--no-text", help="Leave all text of notes out, for sharing.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """One HTML file about a run: scores, agreement, cost, errors. It opens from disk, without a network."""
+    from clinidistill.report import write_report
+
+    written = write_report(folder, output, text=not no_text, progress=progress(quiet))
+    out.print(f"report: {written}", highlight=False, markup=False)
 
 
 app.command()(label)

@@ -7,7 +7,8 @@ A run folder holds::
     labels.sqlite       every annotation of each teacher  history*.json     losses and dev scores
     silver.jsonl        what the student learnt from      scores.json       all systems on the test documents
     stages.json         what is done, and from what       gold_last/        the student, with dev labels on top
-                                                          results.md        the scores as a table
+    test.jsonl          the test documents                results.md        the scores as a table
+    predictions.jsonl   what each system says of them     evidence.json     agreement, ranking, costs, the data
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from clinidistill.evaluation import evaluate
 from clinidistill.labeling import label
 from clinidistill.labels import Labels
 from clinidistill.recipe.card import model_card
+from clinidistill.recipe.evidence import evidence
 from clinidistill.recipe.results import System, markdown
 from clinidistill.recipe.schema import Recipe
 from clinidistill.registry import check_options
@@ -42,6 +44,7 @@ from clinidistill.types import Document
 __all__ = ["RunResult", "run"]
 
 
+_RESAMPLES = 1000  # for the intervals of F1
 _KINDS = {"student": "distilled", "gold_last": "distilled, gold last", "human": "human-trained"}
 """What the student in each folder is called among the systems."""
 
@@ -108,6 +111,7 @@ class _Run:
             trained.append(self._train("human", train, dev, self.baseline_distiller))
         test_labels = self._label(test)
         systems = self._evaluate(test, test_labels, trained)
+        self._gather(train_labels, dev, student, systems)
         self._write_card(student, systems, len(silver))
         return RunResult(self.folder, systems, student)
 
@@ -172,7 +176,7 @@ class _Run:
         return folder
 
     def _evaluate(self, test: Dataset, labels: Labels, trained: Sequence[Path]) -> tuple[System, ...]:
-        file = self.folder / "scores.json"
+        file, said = self.folder / "scores.json", self.folder / "predictions.jsonl"
         inputs = [_digest_of(test), self.aggregator.fingerprint, [t.fingerprint for t in self.teachers]]
         done = _read_json(self.folder / "stages.json")
         inputs += [done[f"train {folder.name}"]["inputs"] for folder in trained]
@@ -180,28 +184,60 @@ class _Run:
         def score() -> None:
             gold = list(test)
             wanted = self.recipe.labels
-            rows = []
+            rows, predictions = [], dict[str, list[Document]]()
+
+            def add(
+                name: str,
+                kind: str,
+                predicted: Iterable[Document],
+                known: Iterable[str] | None,
+                seconds: float | None = None,
+            ) -> None:
+                predictions[name] = list(predicted)
+                scores = evaluate(gold, predictions[name], labels=known, bootstrap=_RESAMPLES)
+                rows.append(System(name, kind, scores, seconds))
+
             for name, teacher in zip(labels.teachers, self.teachers, strict=True):
                 known = None if teacher.labels is None else set(teacher.labels)
                 if wanted is not None:
                     known = set(wanted) if known is None else known & set(wanted)
-                scores = evaluate(gold, labels.predictions(name), labels=known)
-                rows.append(System(name, "teacher", scores, _seconds(labels, name)))
-            rows.append(
-                System("aggregate", "aggregate", evaluate(gold, self.aggregator.combine(labels), labels=wanted))
-            )
+                add(name, "teacher", labels.predictions(name), known, _seconds(labels, name))
+            add("aggregate", "aggregate", self.aggregator.combine(labels), wanted)
             for folder in trained:
                 kind = _KINDS[folder.name]
                 model = load_student(folder)
                 began = time.perf_counter()
                 predicted = list(model.predict(document.without_spans() for document in gold))
                 seconds = (time.perf_counter() - began) / max(len(gold), 1)
-                rows.append(System(kind, kind, evaluate(gold, predicted, labels=wanted), seconds))
+                add(kind, kind, predicted, wanted, seconds)
+            test.save(self.folder / "test.jsonl", "jsonl")
+            _write_predictions(said, gold, predictions)
             _write_json(file, {"documents": len(gold), "systems": [row.to_dict() for row in rows]})
             (self.folder / "results.md").write_text(markdown(rows) + "\n", encoding="utf-8")
 
-        self._stage("evaluate", inputs, file, score)
+        self._stage("evaluate", inputs, file, score, also=said)
         return tuple(System.from_dict(each) for each in json.loads(file.read_text(encoding="utf-8"))["systems"])
+
+    def _gather(self, labels: Labels, dev: Dataset | None, student: Path, systems: Sequence[System]) -> None:
+        """What the report tells beside the scores."""
+        done = _read_json(self.folder / "stages.json")
+        file, inputs = self.folder / "evidence.json", [done["evaluate"]["inputs"], done["aggregate"]["inputs"]]
+
+        def gather() -> None:
+            paid = any(teacher.remote for teacher in self.teachers) and not self.aggregator.learns_from_dev
+            dev_labels = None if dev is None or paid else self._label(dev)
+            seconds = done[f"train {student.name}"]["seconds"]
+            found = evidence(
+                labels,
+                dev_labels,
+                parts=self.parts,
+                student=load_student(student),
+                systems=systems,
+                training_seconds=seconds,
+            )
+            _write_json(file, found)
+
+        self._stage("gather", inputs, file, gather)
 
     def _write_card(self, student: Path, systems: Iterable[System], documents: int) -> None:
         card = model_card(self.recipe, systems, documents, [teacher.name for teacher in self.teachers])
@@ -220,11 +256,14 @@ class _Run:
         options = {"seed": self.recipe.seed, "show": self.progress, **common, **overrides}
         return Distiller(**check_options(Distiller, options, "distiller"))
 
-    def _stage(self, name: str, inputs: Any, output: Path, work: Callable[[], object]) -> None:
-        """Do `work` unless it was done from the same inputs and its output is still there."""
+    def _stage(
+        self, name: str, inputs: Any, output: Path, work: Callable[[], object], *, also: Path | None = None
+    ) -> None:
+        """Do `work` unless it was done from the same inputs and its outputs are still there."""
         done = _read_json(self.folder / "stages.json")
         fingerprint = digest([__version__, inputs])
-        if done.get(name, {}).get("inputs") == fingerprint and output.exists():
+        there = output.exists() and (also is None or also.exists())
+        if done.get(name, {}).get("inputs") == fingerprint and there:
             return
         done.pop(name, None)
         _write_json(self.folder / "stages.json", done)
@@ -232,6 +271,17 @@ class _Run:
         work()
         done[name] = {"inputs": fingerprint, "seconds": round(time.perf_counter() - began, 3)}
         _write_json(self.folder / "stages.json", done)
+
+
+def _write_predictions(file: Path, gold: Iterable[Document], predictions: dict[str, list[Document]]) -> None:
+    """A line for each document: its id, and each system's spans, without text."""
+    by_id = {name: {document.id: document for document in found} for name, found in predictions.items()}
+    part = file.with_name(file.name + ".part")
+    with part.open("w", encoding="utf-8") as lines:
+        for document in gold:
+            spans = {name: [span.to_dict() for span in found[document.id].spans] for name, found in by_id.items()}
+            lines.write(json.dumps({"id": document.id, "spans": spans}, ensure_ascii=False) + "\n")
+    part.replace(file)
 
 
 def _only(document: Document, labels: frozenset[str]) -> Document:

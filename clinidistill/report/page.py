@@ -201,9 +201,9 @@ def _cost(money: Mapping[str, Any]) -> str:
     parts = [f"<p>{_text(money['recommendation'])}</p>\n", _table(head, rows)]
     parts.append(
         f"<p>Labels cost {_dollars(money['labeling_usd'])} dollars, training {_dollars(money['training_usd'])}. What "
-        f"runs here is priced by {_text(money['hardware']['says'])}; measured on {_text(money['machine'])}. A system is "
-        "on the front if no other is at least as good in F1, dollars and seconds, and better in one. Ratios have 95% "
-        "intervals.</p>\n"
+        f"runs here is priced by {_text(money['hardware']['says'])}; measured on {_text(money['machine'])}. A system "
+        "is on the front if no other is at least as good in F1, dollars and seconds, and better in one. Ratios have "
+        "95% intervals.</p>\n"
     )
     says = "F1 against dollars per 1,000 notes and against seconds a note, of every system"
     parts.append(plots.svg(plots.front_plot(money["systems"]), says))

@@ -49,8 +49,10 @@ class Data:
         ]
         self.opinions = cd.label(self.people, teachers, progress=False)
 
-    def combined(self, aggregator: str, **options: Any) -> Silver:
-        return list(cd.load_aggregator(aggregator, **options).fit(self.opinions).combine(self.opinions))
+    def combined(self, aggregator: str, *, among: str = "", **options: Any) -> Silver:
+        """The aggregate of the teachers in whose names `among` stands."""
+        opinions = self.opinions.select(*(name for name in self.opinions.teachers if among in name))
+        return list(cd.load_aggregator(aggregator, **options).fit(opinions).combine(opinions))
 
     def best_teacher(self) -> Silver:
         name = next(name for name in self.opinions.teachers if "GPT-4" in name.upper() and "5shot" in name)
@@ -148,11 +150,20 @@ def best(data: Data) -> Silver:
     return data.best_teacher()
 
 
+def shown_examples(data: Data) -> Silver:
+    return data.combined("dawid-skene", among="shot")
+
+
 ROWS = {
     "people": Row("people's labels", gold),
     "best": Row("GPT-4, 5 shots", best),
+    "best-together": Row("– begun from neighbours, `outside=.5`", best, {"outside": 0.5}, neighbours=True),
     "plain": Row("`dawid-skene` over the ten models"),
     "majority": Row("– `majority` in its place", lambda data: data.combined("majority")),
+    "shots": Row("– over the four that were shown examples", shown_examples),
+    "shots-together": Row(
+        "– over these, begun from neighbours, `outside=.5`", shown_examples, {"outside": 0.5}, neighbours=True
+    ),
     "generous": Row("– spans likelier than .1", lambda data: data.combined("dawid-skene", threshold=0.1)),
     "hard": Row("– hard labels", settings={"soft_labels": False}),
     "confidence": Row("– `confidence_weights`", settings={"confidence_weights": True}),

@@ -49,6 +49,7 @@ _HOMES = {
     "clinidistill.llm": ("Provider", "register_provider"),
     "clinidistill.recipe": ("Recipe", "run"),
     "clinidistill.registry": ("ComponentInfo", "available"),
+    "clinidistill.selection": ("Selection", "select"),
     "clinidistill.store": ("LabelStore",),
     "clinidistill.students": ("Student", "load_student", "register_student"),
     "clinidistill.teachers": ("LanguageModelTeacher", "Teacher", "load_teacher", "register_teacher"),
@@ -135,6 +136,8 @@ if TYPE_CHECKING:
     from clinidistill.recipe import run as run
     from clinidistill.registry import ComponentInfo as ComponentInfo
     from clinidistill.registry import available as available
+    from clinidistill.selection import Selection as Selection
+    from clinidistill.selection import select as select
     from clinidistill.store import LabelStore as LabelStore
     from clinidistill.students import Student as Student
     from clinidistill.students import load_student as load_student

@@ -190,6 +190,26 @@ class Labels:
             raise ConfigError(f"no teacher is called {unknown[0]!r}; teachers: {', '.join(self.teachers)}")
         return Labels(self.documents, teachers, self._lookup, pace=self._pace)
 
+    def join(self, other: Labels) -> Labels:
+        """These documents with `other`'s teachers as well, who abstain on documents that `other` does not have.
+
+        Raises:
+            ConfigError: if a teacher is in both.
+        """
+        if both := sorted(set(self.teachers) & set(other.teachers)):
+            raise ConfigError(f"teacher {both[0]!r} is in both")
+        there = {document.id for document in other.documents}
+
+        def lookup(teacher: str, documents: Sequence[Document]) -> Mapping[str, Annotation]:
+            if teacher in self.teachers:
+                return self._lookup(teacher, documents)
+            return other._lookup(teacher, [document for document in documents if document.id in there])
+
+        def pace(teacher: str) -> float | None:
+            return (self if teacher in self.teachers else other)._pace(teacher)
+
+        return Labels(self.documents, (*self.teachers, *other.teachers), lookup, pace=pace)
+
     def predictions(self, teacher: str) -> Dataset:
         """One teacher's spans as documents, for evaluation; where it failed or is absent, no spans.
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from clinidistill.bases import METADATA_FILE, read_metadata
 from clinidistill.component import Component
@@ -17,7 +20,19 @@ if TYPE_CHECKING:
     from clinidistill.distiller.history import History
     from clinidistill.distiller.settings import Settings
 
-__all__ = ["METADATA_FILE", "Student", "as_documents", "read_metadata"]
+__all__ = ["METADATA_FILE", "Doubts", "Student", "as_documents", "entropy", "read_metadata"]
+
+
+class Doubts(NamedTuple):
+    """Where in a note a student is unsure: places and the entropy there.
+
+    Args:
+        starts: offsets of the first characters.
+        bits: entropy of what the student thinks of each place, 0 where it is sure.
+    """
+
+    starts: NDArray[np.int64]
+    bits: NDArray[np.float64]
 
 
 class Student(Component, ABC):
@@ -34,6 +49,16 @@ class Student(Component, ABC):
     @abstractmethod
     def predict(self, documents: Iterable[Document | str], **options: Any) -> Iterator[Document]:
         """The documents with its spans in place of theirs, lazily and in order; strings get ids ``"0"``, ``"1"``, …"""
+
+    def doubts(self, documents: Iterable[Document | str]) -> Iterator[Doubts]:
+        """How unsure it is of each document, in order; :func:`clinidistill.select` asks.
+
+        Unless a student knows better, by the scores of the spans that it predicts: a span of score .5 is one bit.
+        """
+        for document in self.predict(documents):
+            likely = np.array([1.0 if span.score is None else span.score for span in document.spans])
+            starts = np.array([span.start for span in document.spans], dtype=np.int64)
+            yield Doubts(starts, entropy(np.stack([likely, 1 - likely], axis=-1)))
 
     def learn(self, train: Dataset, dev: Sequence[Document] | None, settings: Settings) -> History:
         """Learn from labelled documents. The Distiller calls it of a student that has its own way.
@@ -93,6 +118,13 @@ class Student(Component, ABC):
         Raises:
             DataError: if the folder does not hold one.
         """
+
+
+def entropy(likely: NDArray[Any]) -> NDArray[np.float64]:
+    """Entropy in bits of distributions along the last axis."""
+    shares = np.clip(likely.astype(np.float64), 1e-12, 1.0)
+    bits: NDArray[np.float64] = -(likely * np.log2(shares)).sum(axis=-1)
+    return bits
 
 
 def as_documents(documents: Iterable[Document | str]) -> Iterator[Document]:

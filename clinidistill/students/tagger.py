@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clinidistill.errors import ConfigError
-from clinidistill.students.base import Student, as_documents
+from clinidistill.students.base import Doubts, Student, as_documents, entropy
 from clinidistill.students.decoding import Decoder, decode
 from clinidistill.students.encoding import Encoder
 from clinidistill.students.scorer import Precision, Score, Scorer
@@ -101,6 +101,17 @@ class Tagger(Student):
         if not isinstance(scorer, Scorer):
             scorer = Scorer(scorer)
         return self._stream(notes, scorer, batch_tokens or scorer.batch_tokens)
+
+    def doubts(self, documents: Iterable[Document | str]) -> Iterator[Doubts]:
+        """The entropy of the tags of each token."""
+        scorer = self.scorer("auto", None)
+        if not isinstance(scorer, Scorer):
+            scorer = Scorer(scorer)
+        for chunk in scored(as_documents(documents), self.encoder, scorer, scorer.batch_tokens):
+            bits, begin = entropy(softmax(chunk.logits)), 0
+            for tokens in chunk.tokens:
+                yield Doubts(np.asarray(tokens.starts), bits[begin : begin + len(tokens)])
+                begin += len(tokens)
 
     def _stream(self, documents: Iterable[Document], scorer: Scorer, batch_tokens: int) -> Iterator[Document]:
         covers = frozenset(self.labels)

@@ -1,11 +1,11 @@
 """Which notes to send to a paid teacher next: those from which most can be learnt for the money.
 
 Each word of a note has a weight in bits: how unsure the student is of it, and how far free teachers disagree on it
-(with neither, every word weighs the same). A choice of notes is worth the sum over all different words of the square root of
-the bits that they gather in it, so that what was chosen makes like notes worth less. That is a submodular function of
-features (Wei, Liu, Kirchhoff & Bilmes, *Unsupervised Submodular Subset Selection for Speech Data*, ICASSP 2014; Wei,
-Iyer & Bilmes, ICML 2015, with a model's uncertainty). It is maximised greedily by gain a dollar, evaluated lazily
-(Leskovec et al., *Cost-effective Outbreak Detection in Networks*, KDD 2007).
+(with neither, every word weighs the same). A choice of notes is worth the sum over all different words of the square
+root of the bits that they gather in it, so that what was chosen makes like notes worth less. That is a submodular
+function of features (Wei, Liu, Kirchhoff & Bilmes, *Unsupervised Submodular Subset Selection for Speech Data*, ICASSP
+2014; Wei, Iyer & Bilmes, ICML 2015, with a model's uncertainty). It is maximised greedily by gain a dollar, evaluated
+lazily (Leskovec et al., *Cost-effective Outbreak Detection in Networks*, KDD 2007).
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def vaers(seed: int) -> tuple[Notes, Notes, None]:
 
 
 def maccrobat(seed: int) -> tuple[Notes, Notes, cd.Labels]:
-    """130 case reports with people's labels, which are to be paid for, 30 others; what terminologies say of the pool."""
+    """130 case reports with people's labels, to be paid for; 30 others; what terminologies say of the pool."""
     recipe = cd.Recipe.load(Path(__file__).parents[1] / "maccrobat" / "recipe.toml")
     keep = frozenset(recipe.labels or ())
     parts = recipe.data.load()

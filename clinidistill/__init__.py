@@ -47,6 +47,14 @@ _HOMES = {
     "clinidistill.labels": ("Labels", "Opinions", "TeacherCost"),
     "clinidistill.linking": ("Candidate", "Linker", "link"),
     "clinidistill.llm": ("Provider", "register_provider"),
+    "clinidistill.plots": (
+        "plot_agreement",
+        "plot_break_even",
+        "plot_costs",
+        "plot_history",
+        "plot_learning_curve",
+        "plot_scores",
+    ),
     "clinidistill.recipe": ("Recipe", "run"),
     "clinidistill.registry": ("ComponentInfo", "available"),
     "clinidistill.selection": ("Selection", "select"),
@@ -132,6 +140,12 @@ if TYPE_CHECKING:
     from clinidistill.linking import link as link
     from clinidistill.llm import Provider as Provider
     from clinidistill.llm import register_provider as register_provider
+    from clinidistill.plots import plot_agreement as plot_agreement
+    from clinidistill.plots import plot_break_even as plot_break_even
+    from clinidistill.plots import plot_costs as plot_costs
+    from clinidistill.plots import plot_history as plot_history
+    from clinidistill.plots import plot_learning_curve as plot_learning_curve
+    from clinidistill.plots import plot_scores as plot_scores
     from clinidistill.recipe import Recipe as Recipe
     from clinidistill.recipe import run as run
     from clinidistill.registry import ComponentInfo as ComponentInfo

@@ -11,6 +11,7 @@ import numpy as np
 from clinidistill.datasets.base import Dataset, as_dataset
 from clinidistill.errors import ConfigError
 from clinidistill.types import Annotation, Document, Span
+from clinidistill.types.html import html_table
 
 __all__ = ["Labels", "Opinions", "TeacherCost"]
 
@@ -217,6 +218,19 @@ class Labels:
             ConfigError: if there is no such teacher.
         """
         return _Predictions(self.select(teacher))
+
+    def _repr_html_(self) -> str:
+        """What each teacher did, in figures; the notes are left out."""
+        mentions = {teacher: Counter[str]() for teacher in self.teachers}
+        answered, failed = Counter[str](), Counter[str]()
+        documents = 0
+        for documents, opinions in enumerate(self, 1):
+            for teacher, annotation in opinions.annotations.items():
+                mentions[teacher].update(span.label for span in annotation.spans)
+                (failed if annotation.failed else answered)[teacher] += 1
+        labels = sorted({label for count in mentions.values() for label in count})
+        rows = [[t, answered[t], failed[t], *(n[label] for label in labels)] for t, n in mentions.items()]
+        return f"<p>{documents} documents</p>" + html_table(["teacher", "answered", "failed", *labels], rows)
 
     def __repr__(self) -> str:
         return f"Labels({self.documents!r}, teachers={list(self.teachers)})"

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clinidistill.plots import plot_history
+from clinidistill.types.html import html_table
+
 __all__ = ["History"]
 
 
@@ -57,17 +60,25 @@ class History:
 
         Args:
             path: where to save it, e.g. ``history.svg``; None saves nothing.
-        """
-        from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(8, 3), layout="constrained")
-        loss = figure.add_subplot(1, 2, 1)
-        loss.plot([record["step"] for record in self.steps], self.losses)
-        loss.set(xlabel="step", ylabel="loss per token")
-        if self.dev_f1:
-            f1 = figure.add_subplot(1, 2, 2)
-            f1.plot([record["epoch"] for record in self.epochs], self.dev_f1, marker="o")
-            f1.set(xlabel="epoch", ylabel="dev F1 (strict, micro)")
+        Raises:
+            ConfigError: if matplotlib is absent.
+        """
+        figure = plot_history(self)
         if path is not None:
             figure.savefig(path)
         return figure
+
+    def _repr_html_(self) -> str:
+        head = ["epoch", "loss", "tokens/s", *(["dev F1"] if self.dev_f1 else [])]
+        rows = [
+            [
+                each["epoch"],
+                each["loss"],
+                round(each["tokens_per_second"]),
+                *([each["dev_f1"]] if "dev_f1" in each else []),
+            ]
+            for each in self.epochs
+        ]
+        kept = "" if self.best_epoch is None else f"<p>Kept: epoch {self.best_epoch}</p>"
+        return html_table(head, rows) + kept

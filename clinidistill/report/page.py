@@ -16,11 +16,12 @@ from typing import Any
 
 from clinidistill import __version__
 from clinidistill.evaluation.private_file import private_file
+from clinidistill.plots import plot_agreement, plot_break_even, plot_costs, plot_history, plot_scores
 from clinidistill.progress import track
 from clinidistill.recipe.results import System, table
-from clinidistill.report import plots
 from clinidistill.report.browser import browser_data, embedded
 from clinidistill.report.run_folder import RunFolder
+from clinidistill.report.svg import svg
 
 __all__ = ["write_report"]
 
@@ -125,7 +126,7 @@ def _scores(systems: Sequence[System]) -> str:
     micro = [f"{system.name} {system.scores.strict.micro.f1:.3f}" for system in systems]
     says = "Strict micro F1: " + ", ".join(micro)
     return (
-        plots.svg(plots.f1_plot(systems), says)
+        svg(plot_scores({system.name: system.scores for system in systems}), says)
         + "<p>F1 on the test documents, strict (exact offsets and label) / lenient (overlap and label). The table "
         "leaves out the micro average of a system that does not know all labels.</p>\n" + _table(head, rows)
     )
@@ -145,7 +146,7 @@ def _agreement(found: Mapping[str, Any]) -> str:
         for pair in found["pairs"]
     )
     return (
-        plots.svg(plots.agreement_plot(found), says)
+        svg(plot_agreement(found), says)
         + "<p>F1 between teachers: strict above the diagonal, lenient below; blank where they share no label.</p>\n"
         + _table(["label", "Krippendorff's alpha"], rows)
         + _table(["teacher", "label", "mentions", "a document", "found by no other"], coverage)
@@ -172,9 +173,7 @@ def _training(run: RunFolder) -> str:
         dev = max((epoch["dev_f1"] for epoch in epochs if "dev_f1" in epoch), default=None)
         rows.append([name, len(epochs), history["best_epoch"], _number(dev), f"{tokens / max(seconds, 1e-9):,.0f}"])
     says = "Loss by step and dev F1 by epoch of " + ", ".join(run.histories)
-    return plots.svg(plots.history_plot(run.histories), says) + _table(
-        ["student", "epochs", "kept", "dev F1", "tokens/s"], rows
-    )
+    return svg(plot_history(run.histories), says) + _table(["student", "epochs", "kept", "dev F1", "tokens/s"], rows)
 
 
 def _cost(money: Mapping[str, Any]) -> str:
@@ -206,9 +205,9 @@ def _cost(money: Mapping[str, Any]) -> str:
         "95% intervals.</p>\n"
     )
     says = "F1 against dollars per 1,000 notes and against seconds a note, of every system"
-    parts.append(plots.svg(plots.front_plot(money["systems"]), says))
-    if (even := plots.break_even_plot(money)) is not None:
-        parts.append(plots.svg(even, "Dollars spent by number of notes; where lines cross the student has paid"))
+    parts.append(svg(plot_costs(money), says))
+    if (even := plot_break_even(money)) is not None:
+        parts.append(svg(even, "Dollars spent by number of notes; where lines cross the student has paid"))
     return "".join(parts)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any
 
 from clinidistill.errors import SpanError
+from clinidistill.types.html import html_note
 from clinidistill.types.span import Span
 
 __all__ = ["Document", "document_key"]
@@ -67,6 +69,9 @@ class Document:
         plural = "" if len(self.spans) == 1 else "s"
         covers = "" if self.covers is None else f", covers {sorted(self.covers)}"
         return f"Document(id={self.id!r}, {len(self.text)} characters, {len(self.spans)} span{plural}{covers})"
+
+    def _repr_html_(self) -> str:
+        return f"<b>{escape(self.id)}</b>{html_note(self.text, self.spans)}"
 
     @property
     def labels(self) -> frozenset[str]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from clinidistill.types.html import html_table
+
 __all__ = ["SCHEMES", "Metrics", "SchemeScores", "Scores"]
 
 SCHEMES = ("strict", "lenient", "token", "type", "boundary", "partial", "unique")
@@ -133,6 +135,17 @@ class Scores:
         """Inverse of :meth:`to_dict`."""
         schemes = {name: SchemeScores.from_dict(data[name]) for name in SCHEMES if name in data or name in _SHOWN}
         return cls(**schemes, documents=data["documents"])
+
+    def _repr_html_(self) -> str:
+        head = ["", *(f"{name} {what}" for name in _SHOWN for what in ("P", "R", "F1")), "support"]
+        named = [*((label, label) for label in self.strict.per_label), ("micro", None), ("macro", None)]
+        rows = []
+        for name, label in named:
+            found = [getattr(self, scheme) for scheme in _SHOWN]
+            each = [getattr(scheme, name) if label is None else scheme.per_label[label] for scheme in found]
+            figures = [figure for m in each for figure in (m.precision, m.recall, m.f1)]
+            rows.append([name, *figures, "" if name == "macro" and label is None else each[0].support])
+        return html_table(head, rows)
 
     def __str__(self) -> str:
         schemes = [getattr(self, name) for name in _SHOWN]

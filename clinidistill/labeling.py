@@ -18,7 +18,7 @@ from clinidistill.store import LabelStore
 from clinidistill.teachers.base import Session, Teacher
 from clinidistill.types import Annotation, Document, Estimate
 
-__all__ = ["estimate", "label", "relabel"]
+__all__ = ["estimate", "label", "named_teachers", "relabel"]
 
 _CHUNK = 256  # documents looked up in the store together
 _GROUP, _SECONDS = 64, 0.25  # a cheap teacher's annotations between two commits, at most
@@ -128,7 +128,7 @@ def estimate(
         DataError: as :func:`label`.
         StoreError: if the store cannot be read.
     """
-    named, dataset = _named(teachers), as_dataset(documents)
+    named, dataset = named_teachers(teachers), as_dataset(documents)
     _count(dataset)
     there = isinstance(store, LabelStore) or (store is not None and Path(store).exists())
     kept = store if isinstance(store, LabelStore) else LabelStore(store if store is not None and there else ":memory:")
@@ -159,7 +159,7 @@ def _run(
     allow_remote: bool = False,
     offline: bool = False,
 ) -> Labels:
-    named = _named(teachers)
+    named = named_teachers(teachers)
     dataset = as_dataset(documents)
     allowed = allow_remote or dataset.is_deidentified
     for name, teacher in named.items():
@@ -329,8 +329,12 @@ def _sound(document: Document, annotation: Annotation, name: str) -> Annotation:
     return replace(annotation, teacher=name, spans=() if error is not None else tuple(spans), error=error)
 
 
-def _named(teachers: Teacher | Iterable[Teacher] | Mapping[str, Teacher]) -> dict[str, Teacher]:
-    """The teachers by the names they go by in this call."""
+def named_teachers(teachers: Teacher | Iterable[Teacher] | Mapping[str, Teacher]) -> dict[str, Teacher]:
+    """The teachers by the names that they go by when they label together.
+
+    Raises:
+        ConfigError: if there is none, one is no teacher, two are the same, or names clash.
+    """
     if isinstance(teachers, Mapping):
         pairs = list(teachers.items())
     else:

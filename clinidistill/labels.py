@@ -224,7 +224,8 @@ class Labels:
         mentions = {teacher: Counter[str]() for teacher in self.teachers}
         answered, failed = Counter[str](), Counter[str]()
         documents = 0
-        for documents, opinions in enumerate(self, 1):
+        for opinions in self:
+            documents += 1
             for teacher, annotation in opinions.annotations.items():
                 mentions[teacher].update(span.label for span in annotation.spans)
                 (failed if annotation.failed else answered)[teacher] += 1

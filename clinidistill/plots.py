@@ -1,7 +1,7 @@
 """Figures of matplotlib (extra ``plots``): scores, agreement, training, learning curves, dollars and seconds.
 
-Each takes what our functions return, or the JSON-ready form of it. In a notebook a figure shows itself; ``savefig`` writes
-it to a file.
+Each takes what our functions return, or the JSON-ready form of it. In a notebook a figure shows itself; ``savefig``
+writes it to a file.
 """
 
 from __future__ import annotations
@@ -61,10 +61,9 @@ def plot_scores(systems: Mapping[str, Scores] | Scores) -> Any:
         ConfigError: if matplotlib is absent.
     """
     if isinstance(systems, Scores):
-        rows = [
-            (name, systems.strict.per_label[name], systems.lenient.per_label[name]) for name in systems.strict.per_label
-        ]
-        rows.append(("micro", systems.strict.micro, systems.lenient.micro))
+        strict, lenient = systems.strict, systems.lenient
+        rows = [(label, strict.per_label[label], lenient.per_label[label]) for label in strict.per_label]
+        rows.append(("micro", strict.micro, lenient.micro))
     else:
         rows = [(name, scores.strict.micro, scores.lenient.micro) for name, scores in systems.items()]
     figure = _figure(7.5, 0.9 + 0.42 * len(rows))
@@ -101,12 +100,14 @@ def plot_agreement(agreement: Data) -> Any:
     size = 2.2 + 0.62 * len(teachers)
     figure = _figure(size + 1, size)
     axes = figure.add_subplot()
-    axes.imshow(table, vmin=0, vmax=1, cmap="Blues", alpha=0.85)
+    axes.pcolormesh(np.ma.masked_invalid(table), vmin=0, vmax=1, cmap="Blues")  # in vectors, unlike imshow
+    axes.invert_yaxis()
     for row, column in np.argwhere(~np.isnan(table)):
         value = table[row, column]
         color = "#ffffff" if value > 0.55 else "#0b2239"
-        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize=8)
-    axes.set(xticks=range(len(teachers)), yticks=range(len(teachers)))
+        axes.text(column + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center", color=color, fontsize=8)
+    places = np.arange(len(teachers)) + 0.5
+    axes.set(xticks=places, yticks=places, aspect="equal")
     axes.set_xticklabels(teachers, rotation=40, ha="right")
     axes.set_yticklabels(teachers)
     return figure
@@ -120,19 +121,23 @@ def plot_history(histories: Mapping[str, Data] | _Figures) -> Any:
     """
     named = histories if isinstance(histories, Mapping) else {"": histories}
     figure = _figure(8.5, 3)
-    loss, f1 = figure.subplots(1, 2)
-    for color, (name, history) in zip(_COLORS, named.items(), strict=False):
-        history = _data(history)
-        steps = [step["step"] for step in history["steps"]]
-        loss.plot(steps, [step["loss"] for step in history["steps"]], color=color, linewidth=1, label=name)
-        scored = [epoch for epoch in history["epochs"] if "dev_f1" in epoch]
+    records = {name: _data(record) for name, record in named.items()}
+    with_dev = any("dev_f1" in epoch for record in records.values() for epoch in record["epochs"])
+    drawn = figure.subplots(1, 1 + with_dev, squeeze=False)[0]
+    loss = drawn[0]
+    for color, (name, record) in zip(_COLORS, records.items(), strict=False):
+        steps = [step["step"] for step in record["steps"]]
+        loss.plot(steps, [step["loss"] for step in record["steps"]], color=color, linewidth=1, label=name)
+        scored = [epoch for epoch in record["epochs"] if "dev_f1" in epoch]
         if scored:
-            f1.plot([e["epoch"] for e in scored], [e["dev_f1"] for e in scored], marker="o", color=color, label=name)
+            places = [epoch["epoch"] for epoch in scored]
+            drawn[1].plot(places, [epoch["dev_f1"] for epoch in scored], marker="o", color=color, label=name)
     loss.set(xlabel="step", ylabel="loss per token", yscale="log")
-    f1.set(xlabel="epoch", ylabel="dev F1 (strict, micro)", ylim=(0, 1))
-    for axes in (loss, f1):
+    if with_dev:
+        drawn[1].set(xlabel="epoch", ylabel="dev F1 (strict, micro)", ylim=(0, 1))
+    for axes in drawn:
         axes.grid(alpha=0.3)
-        if axes.lines and len(named) > 1:
+        if len(named) > 1 and axes.lines:
             axes.legend()
     return figure
 
@@ -173,20 +178,20 @@ def plot_costs(economics: Data) -> Any:
     for axes, (key, label) in zip(
         drawn, (("usd_per_1k_notes", "dollars per 1,000 notes"), ("seconds_per_note", "seconds a note")), strict=True
     ):
-        known = [s for s in systems if s["f1"] is not None and s[key]]
-        for number, system in enumerate(known):
+        known = [(n, s) for n, s in enumerate(systems) if s["f1"] is not None and s[key]]
+        for number, system in known:
             color = _COLORS[number % len(_COLORS)]
             marker = "s" if system["kind"] == "student" else "o"
-            axes.plot([system[key]], [system["f1"]], marker, color=color)
-            axes.annotate(
-                system["name"], (system[key], system["f1"]), (5, 4), textcoords="offset points", fontsize=8, color=INK
-            )
+            axes.plot([system[key]], [system["f1"]], marker, color=color, label=system["name"])
         if known:
             axes.set_xscale("log")
         axes.set(xlabel=label, ylim=(0, 1))
         axes.margins(x=0.25)
         axes.grid(alpha=0.3)
     drawn[0].set_ylabel("strict micro F1")
+    named = {handle.get_label(): handle for axes in drawn for handle in axes.lines}
+    if named:
+        figure.legend(handles=list(named.values()), loc="outside right upper")
     return figure
 
 

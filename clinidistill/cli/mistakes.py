@@ -69,7 +69,7 @@ def errors(
     for path, write in ((csv, analysis.to_csv), (html, lambda path: analysis.to_html(path, n=worst))):
         if path is not None:
             write(path)
-            err.print(f"wrote {path}, which holds note text", markup=False, highlight=False)
+            err.print(f"wrote {path}, which holds note text", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         data = analysis.to_dict() | {"by": {name: each.to_dict() for name, each in breakdowns.items()}}
         data["worst"] = [

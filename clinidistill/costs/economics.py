@@ -388,8 +388,11 @@ def _advice(figures: Economics) -> list[str]:
                 f"It is cheaper than {teacher.name} from note {max(teacher.break_even_notes, 1):,} on"
                 + (f", by a factor of {teacher.times_cheaper[0]:,.0f} a note." if teacher.times_cheaper else ".")
             )
-        elif teacher.usd_per_note is not None and student.usd_per_note is not None:
-            says.append(f"It will never be cheaper than {teacher.name}, which costs no more a note.")
+    if student.usd_per_note is not None:
+        never = [t.name for t in teachers if t.break_even_notes is None and t.usd_per_note is not None]
+        if never:
+            names = " and ".join([", ".join(never[:-1]), never[-1]] if len(never) > 1 else never)
+            says.append(f"It will never be cheaper than {names}, which cost{'s' * (len(never) == 1)} no more a note.")
     scored = [teacher for teacher in teachers if teacher.f1 is not None]
     if student.f1 is not None and scored:
         top = max(scored, key=lambda teacher: teacher.f1 or 0.0)

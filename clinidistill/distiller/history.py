@@ -70,15 +70,7 @@ class History:
         return figure
 
     def _repr_html_(self) -> str:
-        head = ["epoch", "loss", "tokens/s", *(["dev F1"] if self.dev_f1 else [])]
-        rows = [
-            [
-                each["epoch"],
-                each["loss"],
-                round(each["tokens_per_second"]),
-                *([each["dev_f1"]] if "dev_f1" in each else []),
-            ]
-            for each in self.epochs
-        ]
+        head = ["epoch", "loss", "tokens/s", "dev F1"]
+        rows = [[e["epoch"], e["loss"], round(e["tokens_per_second"]), e.get("dev_f1", "–")] for e in self.epochs]
         kept = "" if self.best_epoch is None else f"<p>Kept: epoch {self.best_epoch}</p>"
         return html_table(head, rows) + kept

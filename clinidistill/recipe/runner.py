@@ -9,6 +9,7 @@ A run folder holds::
     stages.json         what is done, and from what       gold_last/        the student, with dev labels on top
     test.jsonl          the test documents                results.md        the scores as a table
     predictions.jsonl   what each system says of them     evidence.json     agreement, ranking, costs, the data
+    selection.json      which notes paid teachers label, round by round, if the recipe has them selected
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,13 @@ from clinidistill.datasets import Dataset, MemoryDataset, load_dataset
 from clinidistill.distiller import Distiller
 from clinidistill.errors import ConfigError
 from clinidistill.evaluation import evaluate
-from clinidistill.labeling import label
+from clinidistill.labeling import label, named_teachers
 from clinidistill.labels import Labels
-from clinidistill.recipe.card import model_card
+from clinidistill.recipe.card import run_card
 from clinidistill.recipe.evidence import evidence
 from clinidistill.recipe.results import System, markdown
-from clinidistill.recipe.schema import Recipe
+from clinidistill.recipe.schema import Recipe, Select
+from clinidistill.recipe.spending import Spending, paid_names
 from clinidistill.registry import check_options
 from clinidistill.students import Student, load_student
 from clinidistill.teachers import Teacher, load_teacher
@@ -86,8 +88,15 @@ class _Run:
     def __init__(self, recipe: Recipe, folder: Path, progress: bool | None):
         self.recipe, self.folder, self.progress = recipe, folder, progress
         # Everything is made before anything runs, so that a wrong option costs no labelling.
-        self.teachers: list[Teacher] = [load_teacher(each.use, **each.options) for each in recipe.teachers]
+        self.teachers = named_teachers([load_teacher(each.use, **each.options) for each in recipe.teachers])
         self.aggregator: Aggregator = load_aggregator(recipe.aggregator.use, **recipe.aggregator.options)
+        self.paid: list[str] = [] if recipe.select is None else paid_names(recipe.select, self.teachers)
+        self.asked = {name: teacher for name, teacher in self.teachers.items() if name not in self.paid}
+        if self.paid and self.aggregator.learns_from_dev:
+            raise ConfigError(
+                f"aggregator {recipe.aggregator.use!r} learns from dev notes, which `select` does not have paid "
+                "teachers label; take one that does not, such as dawid-skene"
+            )
         self.distiller = self._distiller({})
         self.baseline_distiller = self._distiller(recipe.baseline_distiller)
         self.last_distiller = self._distiller({"patience": None, **(recipe.gold_last or {})}, own=False)
@@ -101,9 +110,12 @@ class _Run:
         train, dev, test = (self._part(name) for name in ("train", "dev", "test"))
         assert train is not None
         assert test is not None
-        train_labels = self._label(train)
-        silver = self._aggregate(train_labels, dev)
-        student = self._train("student", silver, dev, self.distiller, pool=self.parts["pool"])
+        if self.recipe.select is None:
+            train_labels = self._label(train)
+            silver = self._aggregate(train_labels, dev)
+            student = self._distil(silver, dev)
+        else:
+            train_labels, silver, student = self._spend(self.recipe.select, train, dev)
         trained = [student]
         if self.recipe.gold_last is not None and dev is not None:
             trained.append(self._train("gold_last", dev, None, self.last_distiller, start=student))
@@ -115,9 +127,42 @@ class _Run:
         self._write_card(student, systems, len(silver))
         return RunResult(self.folder, systems, student)
 
-    def _label(self, documents: Dataset) -> Labels:
+    def _label(self, documents: Dataset, teachers: Mapping[str, Teacher] | None = None) -> Labels:
+        """What teachers say; all but those that `select` keeps for few notes, unless others are given."""
+        asked = self.asked if teachers is None else teachers
+        if not asked:
+            return Labels(documents, (), lambda _, __: {})
         store, remote = self.folder / "labels.sqlite", self.recipe.allow_remote
-        return label(documents, self.teachers, store, allow_remote=remote, progress=self.progress)
+        return label(documents, asked, store, allow_remote=remote, progress=self.progress)
+
+    def _spend(self, plan: Select, train: Dataset, dev: Dataset | None) -> tuple[Labels, Dataset, Path]:
+        """Select, label and train until the budget or the gain is used up."""
+        paid = {name: self.teachers[name] for name in self.paid}
+        free = self._label(train)
+        contested = free if len(free.teachers) > 1 else None
+        fixed = [self.aggregator, self.distiller, self._new_student("student"), *self.teachers.values()]
+        inputs = digest([plan.model_dump(), _digest_of(train), *(each.fingerprint for each in fixed)])
+        spending = Spending(plan, self.folder / "selection.json", inputs, paid)
+        student: Path | None = None
+        while spending.rounds or spending.pick(train, None, contested):
+            picked = spending.picked
+            labels = free.join(self._label(_among(train, picked), paid))
+            silver = self._aggregate(labels, dev, sorted(picked))
+            student = self._distil(silver, dev)
+            if spending.state.get("done"):
+                break
+            trained = load_student(student)
+            f1 = None
+            if dev is not None:
+                f1 = evaluate(dev, trained.predict(note.without_spans() for note in dev)).strict.micro.f1
+            if not spending.end_round(labels, f1) or not spending.pick(train, trained, contested):
+                break
+        if student is None:
+            raise ConfigError("the budget of `select` does not pay for a single note")
+        return labels, silver, student
+
+    def _distil(self, silver: Dataset, dev: Dataset | None) -> Path:
+        return self._train("student", silver, dev, self.distiller, pool=self.parts["pool"])
 
     def _part(self, name: str) -> Dataset | None:
         part = self.parts[name]
@@ -126,12 +171,13 @@ class _Run:
             return part
         return part.map(lambda document: _only(document, frozenset(keep)))
 
-    def _aggregate(self, labels: Labels, dev: Dataset | None) -> Dataset:
+    def _aggregate(self, labels: Labels, dev: Dataset | None, picked: Sequence[str] = ()) -> Dataset:
         file = self.folder / "silver.jsonl"
         documents = [None if part is None else _digest_of(part) for part in (labels.documents, dev)]
-        inputs = [self.aggregator.fingerprint, [t.fingerprint for t in self.teachers], documents]
+        inputs = [self.aggregator.fingerprint, [t.fingerprint for t in self.teachers.values()], documents, *picked]
         self._fit(labels, dev)  # also when its labels stand, since it combines those of the test notes
-        self._stage("aggregate", inputs, file, lambda: self.aggregator.combine(labels).save(file, "jsonl"))
+        combined = self.aggregator.combine(labels).filter(_looked_at)
+        self._stage("aggregate", inputs, file, lambda: combined.save(file, "jsonl"))
         return MemoryDataset(load_dataset("jsonl", path=file))
 
     def _fit(self, labels: Labels, dev: Dataset | None) -> None:
@@ -177,7 +223,7 @@ class _Run:
 
     def _evaluate(self, test: Dataset, labels: Labels, trained: Sequence[Path]) -> tuple[System, ...]:
         file, said = self.folder / "scores.json", self.folder / "predictions.jsonl"
-        inputs = [_digest_of(test), self.aggregator.fingerprint, [t.fingerprint for t in self.teachers]]
+        inputs = [_digest_of(test), self.aggregator.fingerprint, [t.fingerprint for t in self.asked.values()]]
         done = _read_json(self.folder / "stages.json")
         inputs += [done[f"train {folder.name}"]["inputs"] for folder in trained]
 
@@ -197,12 +243,13 @@ class _Run:
                 scores = evaluate(gold, predictions[name], labels=known, bootstrap=_RESAMPLES)
                 rows.append(System(name, kind, scores, seconds))
 
-            for name, teacher in zip(labels.teachers, self.teachers, strict=True):
+            for name, teacher in self.asked.items():
                 known = None if teacher.labels is None else set(teacher.labels)
                 if wanted is not None:
                     known = set(wanted) if known is None else known & set(wanted)
                 add(name, "teacher", labels.predictions(name), known, _seconds(labels, name))
-            add("aggregate", "aggregate", self.aggregator.combine(labels), wanted)
+            if not self.paid:
+                add("aggregate", "aggregate", self.aggregator.combine(labels), wanted)
             for folder in trained:
                 kind = _KINDS[folder.name]
                 model = load_student(folder)
@@ -224,8 +271,8 @@ class _Run:
         file, inputs = self.folder / "evidence.json", [done["evaluate"]["inputs"], done["aggregate"]["inputs"]]
 
         def gather() -> None:
-            paid = any(teacher.remote for teacher in self.teachers) and not self.aggregator.learns_from_dev
-            dev_labels = None if dev is None or paid else self._label(dev)
+            paid = any(t.remote for t in self.teachers.values()) and not self.aggregator.learns_from_dev
+            dev_labels = None if dev is None or paid or self.paid else self._label(dev)
             seconds = done[f"train {student.name}"]["seconds"]
             found = evidence(
                 labels,
@@ -235,12 +282,15 @@ class _Run:
                 systems=systems,
                 training_seconds=seconds,
             )
+            if (chosen := self.folder / "selection.json").is_file() and self.paid:
+                found["selection"] = [{**record, "ids": len(record["ids"])} for record in _read_json(chosen)["rounds"]]
             _write_json(file, found)
 
         self._stage("gather", inputs, file, gather)
 
     def _write_card(self, student: Path, systems: Iterable[System], documents: int) -> None:
-        card = model_card(self.recipe, systems, documents, [teacher.name for teacher in self.teachers])
+        money = _read_json(self.folder / "evidence.json")["economics"]
+        card = run_card(self.recipe, systems, documents, list(self.teachers), money)
         (student / "README.md").write_text(card, encoding="utf-8")
 
     def _new_student(self, name: str) -> Student:
@@ -288,6 +338,15 @@ def _only(document: Document, labels: frozenset[str]) -> Document:
     """The document with these labels alone."""
     covers = labels if document.covers is None else document.covers & labels
     return document.with_spans((span for span in document.spans if span.label in labels), covers)
+
+
+def _among(documents: Dataset, ids: frozenset[str]) -> Dataset:
+    return documents.filter(lambda document: document.id in ids)
+
+
+def _looked_at(document: Document) -> bool:
+    """Whether some teacher looked for something there."""
+    return document.covers is None or bool(document.covers)
 
 
 def _digest_of(documents: Iterable[Document]) -> str:

@@ -16,7 +16,7 @@ from clinidistill.datasets import Dataset, load_dataset
 from clinidistill.errors import ConfigError, DataError
 from clinidistill.settings import Settings
 
-__all__ = ["Component", "Data", "Recipe", "Split"]
+__all__ = ["Component", "Data", "Recipe", "Select", "Split"]
 
 
 class _Strict(BaseModel):
@@ -79,6 +79,25 @@ class Data(_Strict):
         return {**loaded, "pool": pool}
 
 
+class Select(_Strict):
+    """Paid teachers label only the notes that teach most, round by round: select, label, train, and again."""
+
+    teachers: list[str] | None = Field(
+        None, min_length=1, description="Names of the paid; None: those that send notes."
+    )
+    budget_usd: float | None = Field(None, gt=0, description="Most dollars for labels of the training notes.")
+    notes: int | None = Field(None, gt=0, description="Most notes that they label.")
+    rounds: int = Field(4, ge=1, description="Each doubles what was spent.")
+    min_gain: float = Field(0.0, description="Stop when dev F1 rose by less than this; negative: never.")
+    usd_per_1k_characters: float | None = Field(None, ge=0, description="The price, where the teachers cannot tell it.")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.budget_usd is None and self.notes is None:
+            raise ValueError("say what may be spent: `budget_usd`, or `notes`")
+        return self
+
+
 class Recipe(_Strict):
     """One run: which notes, which teachers, how their opinions combine, which student, how it is trained.
 
@@ -92,6 +111,7 @@ class Recipe(_Strict):
     data: Data
     teachers: list[Component] = Field(min_length=1)
     allow_remote: bool = Field(False, description="Let notes leave this machine, for teachers that send them.")
+    select: Select | None = Field(None, description="Have paid teachers label only the notes that teach most.")
     aggregator: Component = Component(use="majority")
     student: Component
     distiller: dict[str, Any] = Field(default_factory=dict, description="Options of the Distiller.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -79,6 +80,8 @@ def _sections(run: RunFolder, text: bool) -> Iterator[tuple[str, str, str]]:
         yield "agreement", "How teachers agree", _agreement(evidence["agreement"])
     if evidence.get("ranking"):
         yield "ranking", "Which teachers together are best", _ranking(evidence["ranking"])
+    if evidence.get("selection"):
+        yield "selection", "Notes that were paid for", _selection(evidence["selection"])
     if run.histories:
         yield "training", "Training", _training(run)
     if evidence.get("economics"):
@@ -176,6 +179,18 @@ def _training(run: RunFolder) -> str:
     return svg(plot_history(run.histories), says) + _table(["student", "epochs", "kept", "dev F1", "tokens/s"], rows)
 
 
+def _selection(rounds: Sequence[Mapping[str, Any]]) -> str:
+    rows, notes = [], 0
+    for number, record in enumerate(rounds, 1):
+        notes += record["ids"]
+        spent = record["usd"] if record["usd"] is not None else record["estimated_usd"]
+        rows.append([number, notes, _dollars(spent), _number(record["dev_f1"])])
+    return (
+        "<p>Round by round: notes that paid teachers have labelled so far, what that cost, and strict micro F1 on the "
+        "dev documents of the student that learnt from them.</p>\n" + _table(["round", "notes", "$", "dev F1"], rows)
+    )
+
+
 def _cost(money: Mapping[str, Any]) -> str:
     rows = [
         [
@@ -194,8 +209,8 @@ def _cost(money: Mapping[str, Any]) -> str:
         for each in money["systems"]
     ]
     head = [
-        "system", "F1", "$ per 1,000 notes", "$ per million", "s a note", "p50", "p95", "times the student's $",
-        "times its seconds", "student pays after", "on the front",
+        "system", "F1", "$ per 1,000 notes", "$ per million", "time a note", "p50", "p95", "times the student's $",
+        "times its time", "student pays after", "on the front",
     ]  # fmt: skip
     parts = [f"<p>{_text(money['recommendation'])}</p>\n", _table(head, rows)]
     parts.append(
@@ -255,8 +270,8 @@ def _ledger(entries: Iterable[Mapping[str, Any]]) -> str:
         for each in entries
     ]
     head = [
-        "teacher", "notes", "failed", "tokens in", "tokens out", "$ billed", "notes without a price", "wall s a note",
-        "p50", "p95",
+        "teacher", "notes", "failed", "tokens in", "tokens out", "$ billed", "notes without a price",
+        "wall time a note", "p50", "p95",
     ]  # fmt: skip
     return "<p>What labelling the training notes took. What nobody bills has no price.</p>\n" + _table(head, rows)
 
@@ -321,11 +336,16 @@ def _number(value: float | None) -> str:
 def _dollars(value: float | None) -> str:
     if value is None:
         return "unknown"
-    return f"{value:,.2f}" if value >= 1 or value == 0 else f"{value:.3g}"
+    if value >= 1 or value == 0:
+        return f"{value:,.2f}"
+    return f"{value:.{2 - math.floor(math.log10(value))}f}"  # three digits that are not 0, and no exponent
 
 
 def _seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+    if value is None:
+        return "–"
+    unit, size = next(((u, s) for u, s in (("s", 1.0), ("ms", 1e-3)) if value >= s), ("µs", 1e-6))
+    return f"{value / size:,.3g} {unit}"
 
 
 def _ratio(found: Mapping[str, Any] | None) -> str:

@@ -51,7 +51,13 @@
     const body = element("div", "note");
     body.dir = "auto";
     const cuts = new Set([0, note.t.length]);
-    layers.forEach((layer) => layer.forEach((mark) => cuts.add(mark.start).add(mark.end)));
+    layers.forEach((layer) => layer.forEach((mark) => {
+      cuts.add(mark.start).add(mark.end);
+      // Words apart, since lines are drawn under each piece, and a piece must not run over the end of a line of text.
+      for (const gap of note.t.slice(mark.start, mark.end).matchAll(/\s+/g)) {
+        cuts.add(mark.start + gap.index).add(mark.start + gap.index + gap[0].length);
+      }
+    }));
     const at = [...cuts].sort((a, b) => a - b);
     const rows = [];
     const placed = layers.flat().sort((a, b) => a.start - b.start || b.end - a.end);

@@ -34,12 +34,16 @@ def svg(figure: Any, says: str) -> str:
             legend.set_frame_on(False)
             for text in legend.get_texts():
                 text.set_color(INK)
+    for legend in figure.legends:
+        legend.set_frame_on(False)
+        for text in legend.get_texts():
+            text.set_color(INK)
     salt = f"{zlib.crc32(says.encode()):x}"
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": says, "font.family": "sans-serif"}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     drawn = out.getvalue()
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", drawn, flags=re.DOTALL)
-    drawn = re.sub(r'\b(id="|#)(?=[A-Za-z])(?![0-9a-f]{6}\b)', rf"\1s{salt}-", drawn)  # no id twice on a page
+    drawn = re.sub(r'(\bid="|#)(?=[A-Za-z])(?![0-9a-f]{6}\b)', rf"\1s{salt}-", drawn)  # no id twice on a page
     drawn = drawn.replace(INK, "currentColor")
     return drawn.replace("<svg", f'<svg role="img" aria-label="{escape(says)}" class="plot"', 1)

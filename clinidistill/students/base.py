@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+import httpx
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import SecretStr
 
 from clinidistill.bases import METADATA_FILE, read_metadata
 from clinidistill.component import Component
@@ -20,7 +23,11 @@ if TYPE_CHECKING:
     from clinidistill.distiller.history import History
     from clinidistill.distiller.settings import Settings
 
-__all__ = ["METADATA_FILE", "Doubts", "Student", "as_documents", "entropy", "read_metadata"]
+__all__ = ["CARD_FILE", "METADATA_FILE", "Doubts", "Student", "as_documents", "entropy", "read_metadata"]
+
+
+CARD_FILE = "README.md"
+"""Name of the model card in a student's folder."""
 
 
 class Doubts(NamedTuple):
@@ -85,6 +92,40 @@ class Student(Component, ABC):
             path: the folder; made if absent.
             card: text of a model card (Markdown); a short one is written where it is None.
         """
+
+    def push_to_hub(self, repo_id: str, *, private: bool = True, token: SecretStr | str | None = None) -> str:
+        """Save it and upload the folder to a Hugging Face hub, model card and all.
+
+        A trained model can give away what it was trained on: upload one only if those who can read it may know.
+
+        Args:
+            repo_id: such as ``"our-team/drug-ner"``; made if absent.
+            private: whether a repository that is made is private.
+            token: of the hub; None takes that of ``hf auth login`` or of the variable HF_TOKEN.
+
+        Returns:
+            The address of the repository.
+
+        Raises:
+            ConfigError: if the hub cannot be reached, or refuses.
+        """
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+        secret = token.get_secret_value() if isinstance(token, SecretStr) else token
+        hub = HfApi(token=secret)
+        with TemporaryDirectory() as folder:
+            self.save(folder)
+            try:
+                address = str(hub.create_repo(repo_id, private=private, exist_ok=True))
+                hub.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload with clinidistill")
+            except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as error:
+                status = getattr(getattr(error, "response", None), "status_code", None)
+                reason = f"the hub answered {status}" if status else type(error).__name__
+                raise ConfigError(
+                    f"could not upload to {repo_id!r}: {reason}; `hf auth login` signs in, HF_ENDPOINT names the hub"
+                ) from None
+        return address
 
     def export(
         self,

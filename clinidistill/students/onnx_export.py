@@ -23,7 +23,8 @@ from clinidistill import __version__
 from clinidistill.bases import METADATA_FILE, quiet, read_metadata
 from clinidistill.errors import ConfigError
 from clinidistill.evaluation import evaluate
-from clinidistill.students.base import as_documents
+from clinidistill.students.base import CARD_FILE, as_documents
+from clinidistill.students.card import model_card
 from clinidistill.students.encoding import iob2_tags
 from clinidistill.students.lora import merged
 from clinidistill.students.onnx import CRF_FILE, MODEL_FILE, OnnxTokenClassifier
@@ -206,15 +207,13 @@ def _write_settings(student: TokenClassifier, folder: Path, quantize: str | None
         "calibrated": calibrated,
     }
     (folder / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
-    listing = "\n".join(f"- {label}" for label in student.labels)
-    card = (
-        "---\nlibrary_name: onnx\npipeline_tag: token-classification\ntags:\n- clinidistill\n---\n\n"
-        f"# {student.name}\n\nA token classifier (IOB2) in {quantize or 'fp32'}, exported with clinidistill "
-        f"{__version__} to ONNX (opset {OPSET}, and operators of ONNX Runtime). It extracts:\n\n{listing}\n\n"
-        "`clinidistill.load_student` loads the folder. The graph takes `input_ids` (batch, length) without padding, so "
-        "run windows of one length together, and answers with `logits` (batch, length, tags).\n"
+    graph = (
+        f"In {quantize or 'fp32'}, ONNX opset {OPSET}, and operators of ONNX Runtime. The graph takes `input_ids` "
+        "(batch, length) without padding, so run windows of one length together, and answers with `logits` (batch, "
+        "length, tags)."
     )
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    card = model_card(student.name, student.labels, base=student.name, library="onnx", sections=[("The graph", graph)])
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
 
 
 def _windows(student: TokenClassifier, notes: Sequence[Document]) -> Iterator[NDArray[np.int64]]:

@@ -15,7 +15,8 @@ from clinidistill import __version__
 from clinidistill.bases import loading, quiet, resolve_base
 from clinidistill.errors import ConfigError, DataError
 from clinidistill.registry import check_options
-from clinidistill.students.base import METADATA_FILE, read_metadata
+from clinidistill.students.base import CARD_FILE, METADATA_FILE, read_metadata
+from clinidistill.students.card import model_card
 from clinidistill.students.encoding import Encoder
 from clinidistill.students.trainable import TrainableStudent
 from clinidistill.types import Document
@@ -39,7 +40,7 @@ class PretrainedStudent(TrainableStudent):
     Class attributes:
         kind: the name it is registered under, which its folder tells.
         kept_options: options that go into its folder and come back from there.
-        card_head: how the model card that it writes begins.
+        library: what else loads its folder, by the hub's name.
 
     Raises:
         ConfigError: if the labels are no list of different ones.
@@ -47,7 +48,7 @@ class PretrainedStudent(TrainableStudent):
 
     kind: ClassVar[str]
     kept_options: ClassVar[tuple[str, ...]] = ("name", "max_length", "stride")
-    card_head: ClassVar[str] = "---\ntags:\n- clinidistill\n---\n\n"
+    library: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class PretrainedStudent(TrainableStudent):
         self.name = name or Path(self.base).name
         self._model: Any = None
         self._encoder: Encoder | None = None
+        self._card = ""  # of the folder that it came from, until it learns something else
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -97,6 +99,7 @@ class PretrainedStudent(TrainableStudent):
         if strange := set(labels) - set(wanted):
             raise ConfigError(f"the training data has labels {sorted(strange)} that this student does not extract")
         self._labels = wanted
+        self._card = ""
         if self._model is None:
             self._model = self._new_model(resolve_base(self.base))
 
@@ -131,7 +134,7 @@ class PretrainedStudent(TrainableStudent):
             **{name: getattr(self, name) for name in self.kept_options},
         }
         (folder / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
-        (folder / "README.md").write_text(card if card is not None else self._card(), encoding="utf-8")
+        (folder / CARD_FILE).write_text(card or self._card or self._own_card(), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -145,6 +148,8 @@ class PretrainedStudent(TrainableStudent):
         except ConfigError as error:
             raise DataError(f"holds no student that can be loaded: {error}", path=folder) from error
         student._origin = str(metadata.get("base", student.base))
+        if (folder / CARD_FILE).is_file():
+            student._card = (folder / CARD_FILE).read_text(encoding="utf-8")
         return student
 
     def _learns(self, label: str, document: Document) -> bool:
@@ -195,9 +200,6 @@ class PretrainedStudent(TrainableStudent):
         length = min(limit, 512) if self._max_length is None else self._max_length
         return Encoder(tokenizer, length, min(self.stride, length // 2))
 
-    def _card(self) -> str:
-        listing = "\n".join(f"- {label}" for label in self._labels)
-        return (
-            f"{self.card_head}# {self.name}\n\nA {self.kind} trained with clinidistill {__version__} from "
-            f"`{Path(self._origin).name}`. It extracts:\n\n{listing}\n"
-        )
+    def _own_card(self) -> str:
+        kind = self.kind.replace("-", " ")
+        return model_card(self.name, self._labels, kind=kind, base=self._origin, library=self.library)

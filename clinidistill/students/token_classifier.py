@@ -68,7 +68,7 @@ class TokenClassifier(PretrainedStudent, Tagger):
 
     kind = "token-classifier"
     kept_options = (*PretrainedStudent.kept_options, "head", "decoder")
-    card_head = "---\nlibrary_name: transformers\npipeline_tag: token-classification\ntags:\n- clinidistill\n---\n\n"
+    library = "transformers"
 
     def __init__(
         self,

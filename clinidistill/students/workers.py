@@ -7,6 +7,7 @@ with whoever started it: its input does.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -94,7 +95,8 @@ class _Crew:
             worker.wait()
             for pipe in (worker.stdin, worker.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    with contextlib.suppress(BrokenPipeError):  # of what a dead worker never read
+                        pipe.close()
 
     def _ask(self, texts: list[str]) -> list[list[list[Any]]]:
         worker = self._worker()

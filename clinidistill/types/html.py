@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import pairwise
 from zlib import crc32
 
 from clinidistill.types.span import Span
@@ -22,7 +23,7 @@ def html_note(text: str, spans: Iterable[Span]) -> str:
     marked = sorted({(start, end, span.label) for span in spans for start, end in _parts(span)})
     cuts = sorted({0, len(text), *(edge for start, end, _ in marked for edge in (start, end))})
     pieces = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         piece = escape(text[start:end])
         here = [mark for mark in marked if mark[0] <= start and end <= mark[1]]
         for first, last, label in reversed(here):

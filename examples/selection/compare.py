@@ -59,7 +59,7 @@ def maccrobat(seed: int) -> tuple[Notes, Notes, cd.Labels]:
 
 SETS: dict[str, tuple[Callable[[int], tuple[Notes, Notes, cd.Labels | None]], dict[str, Any], int]] = {
     "vaers": (vaers, {"lr": 5e-4, "batch_tokens": 512}, 250_000),
-    "maccrobat": (maccrobat, {"lr": 3e-4, "batch_tokens": 1024}, 600_000),
+    "maccrobat": (maccrobat, {"lr": 3e-4, "batch_tokens": 1024}, 300_000),
 }
 """The data, settings, and characters that each training reads in all, whatever the number of notes."""
 

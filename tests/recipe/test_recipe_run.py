@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -294,3 +295,112 @@ def test_the_data_folder_is_filled_in_from_the_environment(tmp_path, monkeypatch
     recipe = cd.Recipe.load(Path(__file__).parents[2] / "examples" / "maccrobat" / "recipe.toml")
     assert recipe.data.source.options["path"] == str(tmp_path / "corpora" / "maccrobat2020" / "MACCROBAT2020")
     assert recipe.teachers[0].options["terminology"]["path"].startswith(str(tmp_path / "corpora"))
+
+
+def paid_recipe(recipe_file, more):
+    """The recipe with people's labels played as a paid teacher, which labels what is selected."""
+    text = recipe_file.read_text().replace(
+        "[student]",
+        f"""
+[[teachers]]
+use = "oracle"
+[select]
+teachers = ["oracle"]
+{more}
+[student]""",
+    )
+    recipe_file.write_text(text)
+    return recipe_file
+
+
+@pytest.fixture
+def oracle(tmp_path):
+    """A teacher that knows people's labels and bills a cent a note."""
+    gold = {note.text: note.spans for note in notes(0, 40)}
+    asked = []
+
+    class Oracle(cd.Teacher):
+        def __init__(self):
+            self.name, self.labels = "oracle", ("medication", "symptom")
+
+        def label_document(self, document):
+            return gold[document.text]
+
+        def annotate(self, documents):
+            for answer in super().annotate(documents):
+                asked.append(answer.document_id)
+                yield replace(answer, cost_usd=0.01)
+
+        def estimate(self, documents, database=None):
+            count = sum(1 for _ in documents)
+            return cd.Estimate(self.name, count, cost_usd=0.01 * count, most_usd=0.01 * count)
+
+    cd.register_teacher("oracle")(Oracle)
+    return asked
+
+
+def test_select_alternates_with_training_until_the_budget_is_used_up(recipe_file, tmp_path, oracle):
+    result = cd.run(
+        paid_recipe(recipe_file, "budget_usd = 0.08\nrounds = 3\nmin_gain = -1"), tmp_path / "run", progress=False
+    )
+    rounds = json.loads((tmp_path / "run" / "selection.json").read_text())["rounds"]
+    assert [len(record["ids"]) for record in rounds] == [2, 2, 4]
+    assert [record["usd"] for record in rounds] == pytest.approx([0.02, 0.04, 0.08])
+    assert all(record["dev_f1"] is not None for record in rounds)
+    picked = [key for record in rounds for key in record["ids"]]
+    assert sorted(oracle) == sorted(picked)  # neither dev nor test notes, and no note twice
+    assert [system.name for system in result.systems] == ["drugs", "symptoms", "distilled", "human-trained"]
+    ledger = {
+        entry["teacher"]: entry for entry in json.loads((tmp_path / "run" / "evidence.json").read_text())["ledger"]
+    }
+    assert ledger["oracle"]["documents"] == 8
+    assert ledger["drugs"]["documents"] == 24
+
+
+def test_a_selection_goes_on_where_it_stopped(recipe_file, tmp_path, oracle, monkeypatch):
+    recipe = paid_recipe(recipe_file, "notes = 8\nrounds = 3\nmin_gain = -1")
+    train, calls = runner._Run._train, []
+
+    def dies(self, name, *args, **options):
+        calls.append(name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return train(self, name, *args, **options)
+
+    monkeypatch.setattr(runner._Run, "_train", dies)
+    with pytest.raises(KeyboardInterrupt):
+        cd.run(recipe, tmp_path / "run", progress=False)
+    before = json.loads((tmp_path / "run" / "selection.json").read_text())["rounds"]
+    cd.run(recipe, tmp_path / "run", progress=False)
+    after = json.loads((tmp_path / "run" / "selection.json").read_text())["rounds"]
+    assert [record["ids"] for record in after[:2]] == [record["ids"] for record in before]
+    assert len(oracle) == len(set(oracle)) == 8
+    count = len(calls)
+    cd.run(recipe, tmp_path / "run", progress=False)  # done: nothing is picked or trained again
+    assert len(oracle) == 8
+    assert json.loads((tmp_path / "run" / "selection.json").read_text())["rounds"] == after
+    assert len(calls) <= count + 2
+
+
+def test_a_selection_stops_where_nothing_is_gained(recipe_file, tmp_path, oracle):
+    cd.run(paid_recipe(recipe_file, "notes = 16\nrounds = 4\nmin_gain = 1.1"), tmp_path / "run", progress=False)
+    assert len(json.loads((tmp_path / "run" / "selection.json").read_text())["rounds"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [("rounds = 2", "budget_usd"), ("notes = 0", "notes"), ("budget_usd = 0.001\nrounds = 1", "single note")],
+)
+def test_a_selection_that_cannot_work_is_refused(recipe_file, tmp_path, oracle, more, says):
+    with pytest.raises(ConfigError, match=says):
+        cd.run(paid_recipe(recipe_file, more), tmp_path / "run", progress=False)
+
+
+def test_paid_teachers_are_named_or_send_notes(recipe_file, tmp_path, oracle):
+    recipe = paid_recipe(recipe_file, "notes = 4")
+    recipe.write_text(recipe.read_text().replace('teachers = ["oracle"]', ""))
+    with pytest.raises(ConfigError, match=r"select\.teachers"):
+        cd.run(recipe, tmp_path / "run", progress=False)
+    recipe.write_text(recipe.read_text().replace("[select]", '[select]\nteachers = ["who"]'))
+    with pytest.raises(ConfigError, match="'who'"):
+        cd.run(recipe, tmp_path / "run", progress=False)

@@ -67,7 +67,7 @@
       (rows[row] = rows[row] || []).push(mark);
       mark.row = row;
     }
-    body.style.setProperty("--height", String(1.7 + 0.62 * rows.length));
+    body.style.setProperty("--height", String(1.5 + 0.94 * rows.length));
     for (let n = 0; n + 1 < at.length; n += 1) {
       const [start, end] = [at[n], at[n + 1]];
       const here = placed.filter((mark) => mark.start < end && start < mark.end);
@@ -79,11 +79,11 @@
       const piece = element("span", "piece", text);
       for (const mark of here) {
         const line = element("span", `line ${mark.kind}${mark.side === "people" ? "" : " dashed"}`);
-        line.style.bottom = `${-5 - 13 * mark.row}px`;
+        line.style.bottom = `${-5 - 15 * mark.row}px`;
         piece.append(line);
         if (mark.start === start) {
           const tag = element("span", `tag ${mark.kind}`, mark.name);
-          tag.style.bottom = `${-13 - 13 * mark.row}px`;
+          tag.style.bottom = `${-16 - 15 * mark.row}px`;
           tag.setAttribute("aria-hidden", "true");
           piece.append(tag);
         }

@@ -95,7 +95,9 @@ def demo(
     _need_demo_base()
     with importlib.resources.as_file(importlib.resources.files("clinidistill.demo")) as bundled:
         _show_run(run_recipe(bundled / "recipe.toml", folder, progress=progress(quiet)))
-    if importlib.util.find_spec("matplotlib") is not None:
+    if importlib.util.find_spec("matplotlib") is None:
+        out.print("a report of it needs matplotlib: pip install 'clinidistill[plots]'", markup=False, highlight=False)
+    else:
         report(folder, quiet=quiet)
 
 

@@ -13,7 +13,7 @@ def run(tmp_path):
     return run_folder(tmp_path / "run", notes(25, HOSTILE))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must not outlive these tests
 def chromium():
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     there = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")

@@ -38,11 +38,11 @@ def replacing_file(path: str | Path) -> Iterator[BufferedIOBase]:
 
 
 @contextmanager
-def replacing_folder(path: str | Path, endings: tuple[str, ...]) -> Iterator[Path]:
+def replacing_folder(path: str | Path, endings: tuple[str, ...], also: tuple[str, ...] = ()) -> Iterator[Path]:
     """A new folder to fill; it takes `path`'s place when all went well.
 
     A folder already there is replaced only if each of its files comes with every ending, as a former save left
-    them; anything else might be the only copy of someone's notes.
+    them, or has one of the names in `also`; anything else might be the only copy of someone's notes.
 
     Raises:
         DataError: if it cannot be written, or would replace other files.
@@ -50,7 +50,7 @@ def replacing_folder(path: str | Path, endings: tuple[str, ...]) -> Iterator[Pat
     target, draft = _places(path)
     with _cannot_write(path):
         if target.is_dir():
-            _refuse_strangers(target, endings)
+            _refuse_strangers(target, endings, also)
         try:
             draft.mkdir()
             yield draft
@@ -84,12 +84,13 @@ def _cannot_write(path: str | Path) -> Iterator[None]:
         raise DataError(f"cannot be written: {error.strerror}", path=path) from None
 
 
-def _refuse_strangers(folder: Path, endings: tuple[str, ...]) -> None:
+def _refuse_strangers(folder: Path, endings: tuple[str, ...], also: tuple[str, ...]) -> None:
     for file in folder.rglob("*"):
         own = file.name.endswith(endings) and all(file.with_suffix(ending).is_file() for ending in endings)
-        if not file.is_dir() and not own:
+        if not file.is_dir() and not own and file.name not in also:
+            pairs = "pairs of " * (len(endings) > 1)
             raise DataError(
-                f"will not replace this folder, which holds more than pairs of {' and '.join(endings)} files; "
+                f"will not replace this folder, which holds more than {pairs}{' and '.join(endings)} files; "
                 "save to a new one",
                 path=folder,
             )

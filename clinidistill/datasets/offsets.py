@@ -1,4 +1,4 @@
-"""Offsets as other programs count them: UTF-16 code units in a browser, grapheme clusters in some projects."""
+"""Offsets as other programs count them: UTF-16 code units in a browser, bytes or grapheme clusters elsewhere."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Literal
 
 from clinidistill.errors import OptionError, SpanError
 
-__all__ = ["OffsetMap", "OffsetUnit", "check_unit"]
+__all__ = ["OffsetMap", "OffsetUnit", "check_unit", "length"]
 
-OffsetUnit = Literal["code-points", "utf-16", "graphemes"]
-"""What offsets count. Python counts code points, JavaScript UTF-16 code units (two for an emoji)."""
+OffsetUnit = Literal["code-points", "utf-8", "utf-16", "graphemes"]
+"""What offsets count. Python counts code points, JavaScript UTF-16 code units (two for an emoji), C bytes of UTF-8."""
 
-_UNITS = ("code-points", "utf-16", "graphemes")
-_LAST_OF_ONE_UNIT = "\uffff"
+_UNITS = ("code-points", "utf-8", "utf-16", "graphemes")
+_LAST_OF_ONE_UNIT = {"utf-8": "\x7f", "utf-16": "\uffff"}
 
 
 def check_unit(unit: str) -> None:
@@ -42,23 +42,24 @@ class OffsetMap:
     """
 
     def __init__(self, text: str, unit: OffsetUnit):
+        self._size = len(text)  # in both, where there are no tables
         self._outward: dict[int, int] | None = None
         self._inward: dict[int, int] | None = None
-        if unit == "code-points" or (unit == "utf-16" and (not text or max(text) <= _LAST_OF_ONE_UNIT)):
+        if unit == "code-points" or not text or max(text) <= _LAST_OF_ONE_UNIT.get(unit, ""):
             return
-        if unit == "utf-16":
-            theirs = dict(enumerate(accumulate((1 + (each > _LAST_OF_ONE_UNIT) for each in text), initial=0)))
-        else:
+        if unit == "graphemes":
             theirs = {ours: number for number, ours in enumerate(accumulate(_cluster_sizes(text), initial=0))}
+        else:
+            theirs = dict(enumerate(accumulate((length(each, unit) for each in text), initial=0)))
         self._outward, self._inward = theirs, {other: ours for ours, other in theirs.items()}
 
     def outward(self, offset: int) -> int:
         """The other program's offset for one of ours.
 
         Raises:
-            SpanError: if ours lies inside what the other program counts as one.
+            SpanError: if ours lies inside what the other program counts as one, or outside the text.
         """
-        return _converted(self._outward, offset)
+        return self._converted(self._outward, offset)
 
     def inward(self, offset: int) -> int:
         """Our offset for the other program's.
@@ -66,19 +67,30 @@ class OffsetMap:
         Raises:
             SpanError: if theirs lies inside a character, or outside the text.
         """
-        return _converted(self._inward, offset)
+        return self._converted(self._inward, offset)
 
-
-def _converted(table: dict[int, int] | None, offset: int) -> int:
-    if table is None:
-        return offset
-    try:
+    def _converted(self, table: dict[int, int] | None, offset: int) -> int:
+        if table is None and 0 <= offset <= self._size:
+            return offset
+        if table is None or offset not in table:
+            raise SpanError(
+                f"offset {offset} lies inside a character or outside the text; check what offsets count here "
+                f"({', '.join(_UNITS)})"
+            )
         return table[offset]
-    except KeyError:
-        raise SpanError(
-            f"offset {offset} lies inside a character or outside the text; check what offsets count here "
-            f"({', '.join(_UNITS)})"
-        ) from None
+
+
+def length(text: str, unit: OffsetUnit) -> int:
+    """How long another program finds a text.
+
+    >>> length("🙂", "utf-8"), length("🙂", "utf-16"), length("🙂", "graphemes")
+    (4, 2, 1)
+    """
+    if unit == "utf-8":
+        return len(text.encode("utf-8", "surrogatepass"))
+    if unit == "utf-16":
+        return len(text) + sum(each > _LAST_OF_ONE_UNIT[unit] for each in text)
+    return sum(1 for _ in _cluster_sizes(text)) if unit == "graphemes" else len(text)
 
 
 def _cluster_sizes(text: str) -> Iterable[int]:

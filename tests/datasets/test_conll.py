@@ -1,3 +1,4 @@
+import gzip
 import tempfile
 from pathlib import Path
 
@@ -6,6 +7,7 @@ from document_strategies import HOSTILE, documents
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
+from seqeval.scheme import BILOU, IOBES, Entities
 
 import clinidistill as cd
 from clinidistill.errors import DataError, OptionError
@@ -16,6 +18,7 @@ TOKENS = st.sampled_from(
 )
 TAGS = st.sampled_from(["O", "B-drug", "I-drug", "B-Größe", "I-Größe", "I-x-y"])
 SENTENCES = st.lists(st.lists(st.tuples(TOKENS, TAGS), min_size=1, max_size=8), min_size=1, max_size=4)
+ENDING = {"iobes": (IOBES, "ES"), "bilou": (BILOU, "LU")}
 REAL = {"tokens": "whitespace"}
 
 
@@ -78,6 +81,45 @@ def test_mentions_are_those_that_seqeval_finds_and_columns_come_back(sentences):
         assert document.text == "\n".join(" ".join(token for token, _ in sentence) for sentence in sentences)
         cd.MemoryDataset([document]).save(path)
         assert read(path) == [document]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(["O", *(f"{prefix}-{label}" for prefix in "BIES" for label in "xy")]), min_size=1),
+    st.sampled_from(["iobes", "bilou"]),
+)
+def test_tags_that_end_mentions_are_read_as_seqeval_reads_them_valid_or_not(tags, scheme):
+    ours = [tag.translate(str.maketrans("ES", ENDING[scheme][1])) if tag[0] in "ES" else tag for tag in tags]
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(Path(folder), "".join(f"w\t{tag}\n" for tag in ours))
+        (document,) = read(path)
+        assert read(path, scheme=scheme) == [document]
+    found = [(span.label, span.start // 2, span.end // 2) for span in document.spans]
+    assert found == [tuple(each) for each in get_entities(tags)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(documents(overlapping=False, fragments=False, codes=False).map(sayable), st.sampled_from(["iobes", "bilou"]))
+def test_a_file_s_ending_says_the_scheme_it_is_written_in(document, scheme):
+    with tempfile.TemporaryDirectory() as folder:
+        plain, ending = Path(folder) / "x.conll", Path(folder) / f"x.{scheme}.gz"
+        for path in (plain, ending):
+            cd.MemoryDataset([document]).save(path)
+        (expected,), (found,) = read(plain), read(ending, scheme=scheme)
+        assert found == expected
+        rows = [line.split("\t") for line in gzip.decompress(ending.read_bytes()).decode().split("\n")]
+    tags = [row[1] for row in rows[1:] if len(row) == 2]
+    marked = Entities([tags], ENDING[scheme][0]).entities[0]  # seqeval takes valid sequences only
+    assert [each.tag for each in marked] == [span.label for span in expected.spans]
+
+
+def test_the_scheme_can_be_fixed(tmp_path):
+    path = written(tmp_path, "On O\nramipril S-drug\n")
+    assert read(path, scheme="iobes")[0].spans == (Span(3, 11, "drug"),)
+    with pytest.raises(DataError, match=r"x\.conll:2: column -1 holds no tag of the scheme 'iob'; want O, .* B-, I-$"):
+        read(path, scheme="iob")
+    with pytest.raises(OptionError, match="scheme"):
+        read(path, scheme="iob2")
 
 
 def test_docstart_parts_documents_and_the_files_name_and_a_number_are_their_ids(tmp_path):
@@ -145,9 +187,15 @@ def test_other_text_is_cut_into_words_and_punctuation_and_at_the_edges_of_spans(
     [
         ("ramipril\n", 1, "1 columns, none of them column -1"),
         ("On O\nramipril\t\n", 2, "1 columns"),
-        ("On O\nramipril S-drug\n", 2, "holds no IOB2 tag; want O, B-label or I-label"),
-        ("ramipril B-\n", 1, "holds no IOB2 tag"),
-        ("ramipril drug\n", 1, "holds no IOB2 tag"),
+        (
+            "On O\nramipril M-drug\n",
+            2,
+            "no tag of the scheme 'auto'; want O, or a label after one of B-, I-, E-, S-, L-",
+        ),
+        ("ramipril B-\n", 1, "holds no tag"),
+        ("ramipril drug\n", 1, "holds no tag"),
+        ("ramipril S-drug\naspirin U-drug\n", 2, "no tag of the scheme 'iobes'; want O, .* B-, I-, E-, S-$"),
+        ("ramipril U-drug\naspirin E-drug\n", 2, "no tag of the scheme 'bilou'"),
         (" \tO\n", 1, "the first column holds no token"),
         ("On O\n\n-DOCSTART- O\n", 3, "-DOCSTART- after tokens without one"),
         ("-DOCSTART-\tid=%FF\tO\n", 1, "not percent-encoded UTF-8"),

@@ -108,7 +108,7 @@ def test_relations_and_comments_are_kept_in_meta(tmp_path):
         ('{"id": 1, "text": "secret", "label": ["secret"]}', r"reads \[start, end, label\]"),
         ('{"id": 1, "text": "secret", "label": [[0, "6", "x"]]}', r"reads \[start, end, label\]"),
         ('{"id": 1, "text": "secret", "label": [[0, 6, null]]}', "has no label"),
-        ('{"id": 1, "text": "secret", "label": [[0, 7, "x"]]}', "reaches outside"),
+        ('{"id": 1, "text": "secret", "label": [[0, 7, "x"]]}', "outside the text"),
         ('{"id": 1, "text": "secret \U0001f642", "label": [[0, 10, "x"]]}', "outside the text"),
         ('{"id": 1, "text": "secret", "label": [[4, 4, "x"]]}', "is empty"),
         ('{"id": 1, "text": "secret", "label": [[-1, 4, "x"]]}', "starts before"),

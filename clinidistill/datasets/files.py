@@ -32,6 +32,7 @@ __all__ = [
     "located",
     "quoted",
     "read_lines",
+    "selected",
 ]
 
 OnError = Literal["raise", "skip"]
@@ -136,12 +137,7 @@ class FileDataset(Dataset):
 
     def select(self, document: Document) -> Document:
         """The document with its labels renamed and selected as the `labels` option says."""
-        names = self.labels
-        if names is None:
-            return document
-        spans = [replace(span, label=names[span.label]) for span in document.spans if span.label in names]
-        covered = names if document.covers is None else document.covers & names.keys()
-        return document.with_spans(dict.fromkeys(spans), {names[label] for label in covered})
+        return document if self.labels is None else selected(document, self.labels)
 
     def files(self) -> dict[str, Path]:
         """The files by their place below `path` (posix style), sorted.
@@ -223,6 +219,13 @@ class LineFormat(FileDataset):
                 file.write(encode(cls.render(document), document))
                 count += 1
         return count
+
+
+def selected(document: Document, names: Mapping[str, str]) -> Document:
+    """The document with its labels renamed; a label that is not a key is left out, and the values are covered."""
+    spans = [replace(span, label=names[span.label]) for span in document.spans if span.label in names]
+    covered = names if document.covers is None else document.covers & names.keys()
+    return document.with_spans(dict.fromkeys(spans), {names[label] for label in covered})
 
 
 def each_once(documents: Iterable[Document]) -> Iterator[Document]:

@@ -14,17 +14,13 @@ A run folder holds::
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import platform
-import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clinidistill import __version__
 from clinidistill.aggregation import Aggregator, load_aggregator
 from clinidistill.component import digest, shown
 from clinidistill.datasets import Dataset, MemoryDataset, load_dataset
@@ -38,7 +34,8 @@ from clinidistill.recipe.evidence import evidence
 from clinidistill.recipe.results import System, markdown
 from clinidistill.recipe.schema import Recipe, Select
 from clinidistill.recipe.spending import Spending, paid_names
-from clinidistill.registry import check_options
+from clinidistill.recipe.stages import Stages, environment, read_json, write_json
+from clinidistill.recipe.steps import digest_of, fit, looked_at, make_distiller, make_student, only, train
 from clinidistill.students import Student, load_student
 from clinidistill.teachers import Teacher, load_teacher
 from clinidistill.types import Document
@@ -87,6 +84,7 @@ def run(recipe: Recipe | str | Path, folder: str | Path | None = None, *, progre
 class _Run:
     def __init__(self, recipe: Recipe, folder: Path, progress: bool | None):
         self.recipe, self.folder, self.progress = recipe, folder, progress
+        self.stages = Stages(folder)
         # Everything is made before anything runs, so that a wrong option costs no labelling.
         self.teachers = named_teachers([load_teacher(each.use, **each.options) for each in recipe.teachers])
         self.aggregator: Aggregator = load_aggregator(recipe.aggregator.use, **recipe.aggregator.options)
@@ -105,8 +103,8 @@ class _Run:
 
     def go(self) -> RunResult:
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write_json(self.folder / "recipe.json", shown(self.recipe.model_dump(mode="json")))
-        _write_json(self.folder / "environment.json", _environment(self.recipe.seed))
+        write_json(self.folder / "recipe.json", shown(self.recipe.model_dump(mode="json")))
+        write_json(self.folder / "environment.json", environment(self.recipe.seed))
         train, dev, test = (self._part(name) for name in ("train", "dev", "test"))
         assert train is not None
         assert test is not None
@@ -141,7 +139,7 @@ class _Run:
         free = self._label(train)
         contested = free if len(free.teachers) > 1 else None
         fixed = [self.aggregator, self.distiller, self._new_student("student"), *self.teachers.values()]
-        inputs = digest([plan.model_dump(), _digest_of(train), *(each.fingerprint for each in fixed)])
+        inputs = digest([plan.model_dump(), digest_of(train), *(each.fingerprint for each in fixed)])
         spending = Spending(plan, self.folder / "selection.json", inputs, paid)
         student: Path | None = None
         while spending.rounds or spending.pick(train, None, contested):
@@ -169,25 +167,17 @@ class _Run:
         keep = self.recipe.labels
         if part is None or keep is None:
             return part
-        return part.map(lambda document: _only(document, frozenset(keep)))
+        return part.map(lambda document: only(document, frozenset(keep)))
 
     def _aggregate(self, labels: Labels, dev: Dataset | None, picked: Sequence[str] = ()) -> Dataset:
         file = self.folder / "silver.jsonl"
-        documents = [None if part is None else _digest_of(part) for part in (labels.documents, dev)]
+        documents = [None if part is None else digest_of(part) for part in (labels.documents, dev)]
         inputs = [self.aggregator.fingerprint, [t.fingerprint for t in self.teachers.values()], documents, *picked]
-        self._fit(labels, dev)  # also when its labels stand, since it combines those of the test notes
-        combined = self.aggregator.combine(labels).filter(_looked_at)
-        self._stage("aggregate", inputs, file, lambda: combined.save(file, "jsonl"))
+        # Also when its labels stand, since it combines those of the test notes.
+        fit(self.aggregator, labels, dev, self._label)
+        combined = self.aggregator.combine(labels).filter(looked_at)
+        self.stages.do("aggregate", inputs, file, lambda: combined.save(file, "jsonl"))
         return MemoryDataset(load_dataset("jsonl", path=file))
-
-    def _fit(self, labels: Labels, dev: Dataset | None) -> None:
-        """Fit the aggregator; the teachers label the dev notes, too, if it learns from them."""
-        if dev is None or not self.aggregator.learns_from_dev:
-            self.aggregator.fit(labels)
-            return
-        there = {document.id for document in labels.documents}
-        both = MemoryDataset([*labels.documents, *(document for document in dev if document.id not in there)])
-        self.aggregator.fit(self._label(both), dev)
 
     def _train(
         self,
@@ -200,32 +190,24 @@ class _Run:
         start: Path | None = None,
     ) -> Path:
         """Train a new student, or the one in the folder `start` further, into the folder `name`."""
-        folder = self.folder / name
         student = self._new_student(name) if start is None else load_student(start)
-        dev_digest = None if dev is None else _digest_of(dev)
-        inputs = [distiller.fingerprint, student.fingerprint, _digest_of(documents), dev_digest, self.recipe.labels]
-        if pool is not None:
-            inputs.append(_digest_of(pool))
-        if start is not None:
-            inputs.append(_read_json(self.folder / "stages.json")[f"train {start.name}"]["inputs"])
-        checkpoints = self.folder / "checkpoints" / f"{name}-{digest(inputs)[:8]}"
-
-        options: dict[str, Any] = {} if pool is None else {"pool": pool}
-
-        def train() -> None:
-            history = distiller.fit(student, documents, dev, checkpoint=checkpoints, **options)
-            _write_json(self.folder / f"history-{name}.json", history.to_dict())
-            student.save(folder)
-
-        self._stage(f"train {name}", inputs, folder, train)
-        shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
-        return folder
+        after = None if start is None else f"train {start.name}"
+        return train(
+            self.stages,
+            name,
+            student,
+            documents,
+            dev=dev,
+            distiller=distiller,
+            labels=self.recipe.labels,
+            pool=pool,
+            after=after,
+        )
 
     def _evaluate(self, test: Dataset, labels: Labels, trained: Sequence[Path]) -> tuple[System, ...]:
         file, said = self.folder / "scores.json", self.folder / "predictions.jsonl"
-        inputs = [_digest_of(test), self.aggregator.fingerprint, [t.fingerprint for t in self.asked.values()]]
-        done = _read_json(self.folder / "stages.json")
-        inputs += [done[f"train {folder.name}"]["inputs"] for folder in trained]
+        inputs = [digest_of(test), self.aggregator.fingerprint, [t.fingerprint for t in self.asked.values()]]
+        inputs += [self.stages.inputs(f"train {folder.name}") for folder in trained]
 
         def score() -> None:
             gold = list(test)
@@ -259,21 +241,21 @@ class _Run:
                 add(kind, kind, predicted, wanted, seconds)
             test.save(self.folder / "test.jsonl", "jsonl")
             _write_predictions(said, gold, predictions)
-            _write_json(file, {"documents": len(gold), "systems": [row.to_dict() for row in rows]})
+            write_json(file, {"documents": len(gold), "systems": [row.to_dict() for row in rows]})
             (self.folder / "results.md").write_text(markdown(rows) + "\n", encoding="utf-8")
 
-        self._stage("evaluate", inputs, file, score, also=said)
+        self.stages.do("evaluate", inputs, file, score, also=said)
         return tuple(System.from_dict(each) for each in json.loads(file.read_text(encoding="utf-8"))["systems"])
 
     def _gather(self, labels: Labels, dev: Dataset | None, student: Path, systems: Sequence[System]) -> None:
         """What the report tells beside the scores."""
-        done = _read_json(self.folder / "stages.json")
-        file, inputs = self.folder / "evidence.json", [done["evaluate"]["inputs"], done["aggregate"]["inputs"]]
+        inputs = [self.stages.inputs(stage) for stage in ("evaluate", "aggregate")]
+        file = self.folder / "evidence.json"
 
         def gather() -> None:
             paid = any(t.remote for t in self.teachers.values()) and not self.aggregator.learns_from_dev
             dev_labels = None if dev is None or paid or self.paid else self._label(dev)
-            seconds = done[f"train {student.name}"]["seconds"]
+            seconds = self.stages.seconds(f"train {student.name}")
             found = evidence(
                 labels,
                 dev_labels,
@@ -283,44 +265,23 @@ class _Run:
                 training_seconds=seconds,
             )
             if (chosen := self.folder / "selection.json").is_file() and self.paid:
-                found["selection"] = [{**record, "ids": len(record["ids"])} for record in _read_json(chosen)["rounds"]]
-            _write_json(file, found)
+                found["selection"] = [{**record, "ids": len(record["ids"])} for record in read_json(chosen)["rounds"]]
+            write_json(file, found)
 
-        self._stage("gather", inputs, file, gather)
+        self.stages.do("gather", inputs, file, gather)
 
     def _write_card(self, student: Path, systems: Iterable[System], documents: int) -> None:
-        money = _read_json(self.folder / "evidence.json")["economics"]
+        money = read_json(self.folder / "evidence.json")["economics"]
         card = run_card(self.recipe, systems, documents, list(self.teachers), money)
         (student / "README.md").write_text(card, encoding="utf-8")
 
     def _new_student(self, name: str) -> Student:
-        options = dict(self.recipe.student.options)
-        if self.recipe.labels is not None:
-            options.setdefault("labels", self.recipe.labels)
-        options.setdefault("name", f"{self.recipe.name}-{name}")
-        return load_student(self.recipe.student.use, **options)
+        return make_student(self.recipe.student, self.recipe.labels, name=f"{self.recipe.name}-{name}")
 
     def _distiller(self, overrides: dict[str, Any], *, own: bool = True) -> Distiller:
         """The recipe's Distiller with other options, or (not `own`) one with these alone."""
         common = self.recipe.distiller if own else {}
-        options = {"seed": self.recipe.seed, "show": self.progress, **common, **overrides}
-        return Distiller(**check_options(Distiller, options, "distiller"))
-
-    def _stage(
-        self, name: str, inputs: Any, output: Path, work: Callable[[], object], *, also: Path | None = None
-    ) -> None:
-        """Do `work` unless it was done from the same inputs and its outputs are still there."""
-        done = _read_json(self.folder / "stages.json")
-        fingerprint = digest([__version__, inputs])
-        there = output.exists() and (also is None or also.exists())
-        if done.get(name, {}).get("inputs") == fingerprint and there:
-            return
-        done.pop(name, None)
-        _write_json(self.folder / "stages.json", done)
-        began = time.perf_counter()
-        work()
-        done[name] = {"inputs": fingerprint, "seconds": round(time.perf_counter() - began, 3)}
-        _write_json(self.folder / "stages.json", done)
+        return make_distiller(common, overrides, seed=self.recipe.seed, progress=self.progress)
 
 
 def _write_predictions(file: Path, gold: Iterable[Document], predictions: dict[str, list[Document]]) -> None:
@@ -334,23 +295,8 @@ def _write_predictions(file: Path, gold: Iterable[Document], predictions: dict[s
     part.replace(file)
 
 
-def _only(document: Document, labels: frozenset[str]) -> Document:
-    """The document with these labels alone."""
-    covers = labels if document.covers is None else document.covers & labels
-    return document.with_spans((span for span in document.spans if span.label in labels), covers)
-
-
 def _among(documents: Dataset, ids: frozenset[str]) -> Dataset:
     return documents.filter(lambda document: document.id in ids)
-
-
-def _looked_at(document: Document) -> bool:
-    """Whether some teacher looked for something there."""
-    return document.covers is None or bool(document.covers)
-
-
-def _digest_of(documents: Iterable[Document]) -> str:
-    return digest([digest(document.to_dict()) for document in documents])
 
 
 def _seconds(labels: Labels, teacher: str) -> float | None:
@@ -358,34 +304,3 @@ def _seconds(labels: Labels, teacher: str) -> float | None:
     known = [said.seconds for opinions in labels.select(teacher) for said in opinions.annotations.values()]
     measured = [seconds for seconds in known if seconds is not None]
     return sum(measured) / len(measured) if measured else None
-
-
-def _environment(seed: int) -> dict[str, Any]:
-    """What else decides the outcome: versions, seed, platform."""
-    packages = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "pyahocorasick")
-    return {
-        "clinidistill": __version__,
-        "seed": seed,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: importlib.metadata.version(name) for name in packages},
-    }
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    if not file.exists():
-        return {}
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise ConfigError(f"{file} is damaged; delete it, and the run does its stages again (labels are kept)")
-    return value
-
-
-def _write_json(file: Path, value: Any) -> None:
-    """Write a file whole or not at all."""
-    part = file.with_name(file.name + ".part")
-    part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(file)

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from clinidistill.datasets import Dataset, load_dataset
-from clinidistill.errors import ConfigError, DataError
-from clinidistill.settings import Settings
+from clinidistill.recipe.declared import Component, Declared, Strict
 
 __all__ = ["Component", "Data", "Recipe", "Select", "Split"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Component(BaseModel):
-    """A registered component and its options: ``{use = "terminology", label = "medication", path = "drugs.csv"}``."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    use: str = Field(description="Name that the component is registered under.")
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Everything but ``use``."""
-        return dict(self.__pydantic_extra__ or {})
-
-
-class Split(_Strict):
+class Split(Strict):
     """How many documents (ints) or which shares (floats) of one dataset go into each part."""
 
     train: int | float
@@ -45,7 +21,7 @@ class Split(_Strict):
     seed: int | None = Field(None, description="Shuffles by this seed; None cuts in the order of document ids.")
 
 
-class Data(_Strict):
+class Data(Strict):
     """The documents: one source that is split, or a source for each part."""
 
     source: Component | None = Field(None, description="One dataset, cut by `split`.")
@@ -79,7 +55,7 @@ class Data(_Strict):
         return {**loaded, "pool": pool}
 
 
-class Select(_Strict):
+class Select(Strict):
     """Paid teachers label only the notes that teach most, round by round: select, label, train, and again."""
 
     teachers: list[str] | None = Field(
@@ -98,12 +74,14 @@ class Select(_Strict):
         return self
 
 
-class Recipe(_Strict):
+class Recipe(Declared):
     """One run: which notes, which teachers, how their opinions combine, which student, how it is trained.
 
     Read it with :meth:`load`. Paths are relative to the recipe's file; ``${CLINIDISTILL_DATA}`` and other environment
     variables are filled in.
     """
+
+    what: ClassVar[str] = "recipe"
 
     name: str = Field(pattern=r"^[\w.-]+$", description="Names the run folder and the student.")
     seed: int = 0
@@ -129,61 +107,3 @@ class Recipe(_Strict):
         if self.gold_last is not None and no_dev:
             raise ValueError("`gold_last` learns from the dev documents, and there are none")
         return self
-
-    @classmethod
-    def load(cls, path: str | Path) -> Recipe:
-        """The recipe in a TOML (or JSON) file.
-
-        Raises:
-            DataError: if the file is absent or no TOML.
-            ConfigError: naming each field at fault.
-        """
-        file = Path(path)
-        try:
-            text = file.read_text(encoding="utf-8")
-            data = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
-        except OSError as error:
-            raise DataError(f"cannot read the recipe ({error.strerror})", path=file) from None
-        except ValueError as error:
-            line = re.search(r"line (\d+)", str(error))
-            raise DataError(f"is no TOML: {error}", path=file, line=int(line[1]) if line else None) from None
-        try:
-            return cls.model_validate(_resolved(data, file.resolve().parent))
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
-                for detail in error.errors(include_input=False, include_url=False)
-            )
-            raise ConfigError(f"{file}: {problems}") from None
-
-
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
-_PATHS = {"path", "base", "model", "store"}
-_NAMES_TOO = {"base", "model"}
-
-
-def _resolved(value: Any, folder: Path, key: str = "") -> Any:
-    """`value` with variables filled in and paths made absolute."""
-    if isinstance(value, Mapping):
-        return {name: _resolved(item, folder, name) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_resolved(item, folder, key) for item in value]
-    if not isinstance(value, str):
-        return value
-    if key == "api_key" and not _VARIABLE.fullmatch(value):
-        raise ConfigError('a key does not belong in a recipe; name the variable that holds it: api_key = "${MY_KEY}"')
-    text = _VARIABLE.sub(_variable, value)
-    if key in _PATHS and not Path(text).is_absolute():
-        # A base may also be a package's or a hub's name, and a model an API's: only what is there is a path.
-        local = folder / text
-        return str(local) if key not in _NAMES_TOO or local.exists() else text
-    return text
-
-
-def _variable(match: re.Match[str]) -> str:
-    name = match[1]
-    if name == "CLINIDISTILL_DATA":
-        return str(Settings().data.resolve())
-    if name not in os.environ:
-        raise ConfigError(f"the recipe uses ${{{name}}}, which the environment does not set")
-    return os.environ[name]

@@ -39,6 +39,7 @@ _HOMES = {
         "LearningCurve",
         "analyse_errors",
         "compare",
+        "compare_unpaired",
         "evaluate",
         "learning_curve",
     ),
@@ -124,6 +125,7 @@ if TYPE_CHECKING:
     from clinidistill.evaluation import LearningCurve as LearningCurve
     from clinidistill.evaluation import analyse_errors as analyse_errors
     from clinidistill.evaluation import compare as compare
+    from clinidistill.evaluation import compare_unpaired as compare_unpaired
     from clinidistill.evaluation import evaluate as evaluate
     from clinidistill.evaluation import learning_curve as learning_curve
     from clinidistill.grounding import Grounding as Grounding

@@ -89,12 +89,14 @@ def label_model(name: str) -> LabelModel:
     return model
 
 
-def cross_validated(model: LabelModel, candidates: Candidates, gold: Gold, folds: int, seed: int) -> NDArray[np.int64]:
+def cross_validated(
+    model: LabelModel, candidates: Candidates, gold: Gold, folds: int, seed: int, *, supervised: bool = True
+) -> NDArray[np.int64]:
     """The candidates of the dev documents that a model keeps when it learned from the other parts of them.
 
-    A model that learns nothing from people is fitted once.
+    A model that learns nothing from people, or is not to (`supervised`), is fitted once.
     """
-    if not model.learns_from_dev:
+    if not (supervised and model.learns_from_dev):
         kept = model.learn_from(candidates, None).believe(candidates).keep(candidates, model.threshold)
         return kept[gold.truth[kept] >= 0]
     parts = gold.parts(folds, seed)

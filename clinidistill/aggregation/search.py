@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from clinidistill.progress import track
 from clinidistill.registry import registry
 from clinidistill.types import Document, Metrics, SchemeScores, Scores
 
-__all__ = ["AGGREGATORS", "Combination", "Search", "search_teachers"]
+__all__ = ["AGGREGATORS", "Combination", "Search", "out_of_fold", "search_teachers"]
 
 AGGREGATORS = ("union", "majority", "weighted", "dawid-skene")
 """What is tried unless others are named."""
@@ -100,7 +100,8 @@ def search_teachers(
     labels: Labels,
     dev: Iterable[Document],
     *,
-    aggregators: Sequence[str | Aggregator] = AGGREGATORS,
+    aggregators: Sequence[str | Aggregator] | Mapping[str, Aggregator] = AGGREGATORS,
+    supervised: bool = True,
     scheme: str = "strict",
     bootstrap: int = 1000,
     seed: int = 0,
@@ -120,7 +121,9 @@ def search_teachers(
     Args:
         labels: what the teachers said of documents, those of `dev` among them.
         dev: human-labelled documents.
-        aggregators: names, or aggregators with options of their own.
+        aggregators: names, or aggregators with options of their own, which a mapping gives names of their own.
+        supervised: whether aggregators that can learn from people do; otherwise `dev` only scores them, as it should
+            where a student is to learn from the silver labels of those very documents.
         scheme: rank by micro F1 in this scheme: ``"strict"``, ``"lenient"`` or ``"token"``.
         bootstrap: resamples of the documents for intervals of F1; 0 gives none.
         seed: of the resampling and of the parts.
@@ -145,10 +148,7 @@ def search_teachers(
         raise ConfigError(f"scheme {scheme!r} is none of {', '.join(_SCHEMES)}")
     if bootstrap < 0 or not 0 < confidence < 1:
         raise ConfigError("bootstrap must be 0 or more resamples, and confidence between 0 and 1")
-    chosen = [
-        (each, registry("aggregators").create(each)) if isinstance(each, str) else (_name(each), each)
-        for each in aggregators
-    ]
+    chosen = list(aggregators.items()) if isinstance(aggregators, Mapping) else list(map(_named, aggregators))
     notes = {document.id: document for document in dev}
     opinions = list(labels)
     _check_dev(notes, opinions)
@@ -166,10 +166,13 @@ def search_teachers(
             number, some, of_some = np.flatnonzero(marked), candidates.only(subset), gold.only(marked)
             for name, aggregator in chosen:
                 if isinstance(aggregator, LabelModel):
-                    kept = cross_validated(aggregator, some, of_some, folds, seed)
+                    kept = cross_validated(aggregator, some, of_some, folds, seed, supervised=supervised)
                     outcomes = judge.of_candidates(number[kept[of_some.truth[kept] >= 0]])
                 else:
-                    silver = _combined(aggregator, labels.select(*some.teachers), notes, folds, seed)
+                    chosen_labels = labels.select(*some.teachers)
+                    silver = out_of_fold(
+                        aggregator, chosen_labels, notes.values(), folds=folds, seed=seed, supervised=supervised
+                    )
                     outcomes = judge.of_spans(_rows(silver, place, candidates.labels, gold))
                 found.append((some.teachers, name, outcomes))
                 bar.advance()
@@ -182,8 +185,47 @@ def search_teachers(
     return Search(rows, scheme)
 
 
-def _name(aggregator: Aggregator) -> str:
-    return aggregator.registered_name or type(aggregator).__name__
+def out_of_fold(
+    aggregator: Aggregator,
+    labels: Labels,
+    dev: Iterable[Document],
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    supervised: bool = True,
+) -> list[Document]:
+    """The dev documents as an aggregator combines them; one that learns from people does not see their own gold.
+
+    Args:
+        aggregator: any; it is fitted.
+        labels: what the teachers said of documents, those of `dev` among them.
+        dev: human-labelled documents.
+        folds: parts for cross-validation.
+        seed: of the parts.
+        supervised: whether an aggregator that can learn from people does.
+
+    Raises:
+        ConfigError: if there are fewer than two documents to learn from in turns.
+    """
+    notes = {document.id: document for document in dev}
+    if not (supervised and aggregator.learns_from_dev):
+        silver = aggregator.fit(labels).combine(labels)
+        return [document for document in silver if document.id in notes]
+    ids = list(notes)
+    if len(ids) < 2:
+        raise ConfigError("cross-validation needs at least two dev documents; label more, or do without dev")
+    found = []
+    for part in np.array_split(np.random.default_rng(seed).permutation(len(ids)), min(folds, len(ids))):
+        held_out = {ids[n] for n in part}
+        aggregator.fit(labels, [document for id, document in notes.items() if id not in held_out])
+        found += [document for document in aggregator.combine(labels) if document.id in held_out]
+    return found
+
+
+def _named(aggregator: str | Aggregator) -> tuple[str, Aggregator]:
+    if isinstance(aggregator, str):
+        return aggregator, cast(Aggregator, registry("aggregators").create(aggregator))
+    return aggregator.registered_name or type(aggregator).__name__, aggregator
 
 
 def _check_dev(dev: dict[str, Document], opinions: Sequence[Opinions]) -> None:
@@ -205,24 +247,6 @@ def _subsets(teachers: int, smallest: int, largest: int | None) -> Iterator[list
             "teachers, or set smallest= and largest="
         )
     return (list(subset) for size in sizes for subset in combinations(range(teachers), size))
-
-
-def _combined(
-    aggregator: Aggregator, labels: Labels, dev: dict[str, Document], folds: int, seed: int
-) -> list[Document]:
-    """The dev documents as any aggregator combines them; one that learns from people does not see their own gold."""
-    ids = list(dev)
-    if not aggregator.learns_from_dev:
-        silver = aggregator.fit(labels).combine(labels)
-        return [document for document in silver if document.id in dev]
-    if len(ids) < 2:
-        raise ConfigError("cross-validation needs at least two dev documents; label more, or do without dev")
-    found = []
-    for part in np.array_split(np.random.default_rng(seed).permutation(len(ids)), min(folds, len(ids))):
-        held_out = {ids[n] for n in part}
-        aggregator.fit(labels, [document for id, document in dev.items() if id not in held_out])
-        found += [document for document in aggregator.combine(labels) if document.id in held_out]
-    return found
 
 
 def _rows(silver: Iterable[Document], place: dict[str, int], labels: Sequence[str], gold: Gold) -> Ints:

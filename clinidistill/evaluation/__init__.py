@@ -7,6 +7,7 @@ from clinidistill.evaluation.finding import Finding
 from clinidistill.evaluation.learning_curve import LearningCurve, LearningPoint, learning_curve
 from clinidistill.evaluation.scoring import Predictor, evaluate
 from clinidistill.evaluation.sections import Section, find_sections
+from clinidistill.evaluation.unpaired import compare_unpaired
 
 __all__ = [
     "Breakdown",
@@ -20,6 +21,7 @@ __all__ = [
     "Section",
     "analyse_errors",
     "compare",
+    "compare_unpaired",
     "evaluate",
     "find_sections",
     "learning_curve",

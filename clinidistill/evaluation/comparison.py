@@ -15,7 +15,7 @@ from clinidistill.evaluation.pairing import pair
 from clinidistill.evaluation.scoring import Predictor, answers
 from clinidistill.types import SCHEMES, Document
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "per_document"]
 
 _ROUNDING = 1e-12  # differences of F1 that are nearer than this are equal
 
@@ -40,6 +40,7 @@ class Comparison:
             other sign, at most 1. It rests on more assumptions than `p`; where the two part, trust `p`.
         documents: how many documents were compared.
         resamples: how often each of the two was drawn.
+        paired: whether both answered the same documents.
     """
 
     scheme: str
@@ -53,6 +54,7 @@ class Comparison:
     bootstrap_p: float
     documents: int
     resamples: int
+    paired: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -111,7 +113,7 @@ def compare(
     if not notes:
         raise ConfigError("there is nothing to compare: no documents")
     wanted = None if labels is None else frozenset(labels)
-    one, other = (_per_document(notes, answers(system, notes), wanted, scheme, label) for system in (a, b))
+    one, other = (per_document(notes, answers(system, notes), wanted, scheme, label) for system in (a, b))
     if label is not None and not (one.any() or other.any()):
         raise ConfigError(f"label {label!r} occurs on no side of the documents, or is not among those scored")
 
@@ -138,7 +140,7 @@ def compare(
     )
 
 
-def _per_document(
+def per_document(
     gold: Sequence[Document],
     predicted: Iterable[Document],
     labels: frozenset[str] | None,

@@ -5,6 +5,7 @@ import pytest
 
 import clinidistill as cd
 from clinidistill.aggregation.label_model import Beliefs, LabelModel
+from clinidistill.aggregation.search import out_of_fold
 from clinidistill.errors import ConfigError
 
 LABELS = ("disease", "medication", "symptom")
@@ -146,3 +147,42 @@ def test_what_cannot_be_searched_says_why():
     many = cd.Labels(labels.documents, [f"t{n}" for n in range(13)], lambda name, documents: {})
     with pytest.raises(ConfigError, match="8,191 subsets of 13 teachers"):
         cd.search_teachers(many, notes)
+
+
+@pytest.mark.parametrize("name", ["weighted", "dawid-skene"])
+def test_unsupervised_no_aggregator_learns_from_the_people_who_score_it(name):
+    notes, labels = corpus()
+    (row,) = cd.search_teachers(labels, notes, aggregators=[name], smallest=4, supervised=False)
+    alone = cd.evaluate(notes, cd.load_aggregator(name).fit(labels).combine(labels))
+    assert row.scores.strict.micro.f1 == alone.strict.micro.f1
+    assert [note.spans for note in out_of_fold(cd.load_aggregator(name), labels, notes, supervised=False)] == [
+        note.spans for note in cd.load_aggregator(name).fit(labels).combine(labels)
+    ]
+
+
+def test_out_of_fold_no_document_is_combined_by_a_model_that_has_seen_its_gold():
+    notes, labels = corpus()
+    seen = []
+
+    class Memory(cd.Aggregator):
+        learns_from_dev = True
+
+        def fit(self, labels, dev=None):
+            seen.append({note.id for note in dev})
+            return self
+
+        def combine_document(self, opinions):
+            assert opinions.document.id not in seen[-1] or len(seen[-1]) < len(notes)
+            return []
+
+    found = out_of_fold(Memory(), labels, notes, folds=4)
+    assert sorted(note.id for note in found) == sorted(note.id for note in notes)
+    assert [len(each) for each in seen] == [30] * 4
+
+
+def test_a_mapping_names_aggregators_that_differ_in_their_options_alone():
+    notes, labels = corpus()
+    low, high = cd.load_aggregator("majority", threshold=0.2), cd.load_aggregator("majority", threshold=0.8)
+    found = cd.search_teachers(labels, notes, aggregators={"low": low, "high": high}, smallest=4)
+    recall = {row.aggregator: row.scores.strict.micro.recall for row in found}
+    assert recall["low"] > recall["high"]

@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 from urllib.parse import quote, unquote
 
 from clinidistill.datasets.atomic import replacing_file
 from clinidistill.datasets.files import Block, Line, LineFormat, OnError, each_once, encode, located
+from clinidistill.datasets.tags import TOKENS, Scheme, TagReader, tagged
 from clinidistill.errors import DataError, OptionError
-from clinidistill.types import Document, Span
+from clinidistill.types import Document
 
-__all__ = ["Conll", "Scheme"]
-
-Scheme = Literal["auto", "iob", "iobes", "bilou"]
-"""The tags' prefixes: ``B I`` with ``iob`` (1 and 2), and also those that end mentions: ``E S``, or ``L U``."""
+__all__ = ["Conll"]
 
 _START = "-DOCSTART-"
 _STARTS = re.compile(rb"-DOCSTART-(?:[ \t\r\n]|$)")
-_TAG = re.compile(r"O|([BIESLU])-(.+)", re.DOTALL)
-_LAST_ONLY = {"iob": "", "iobes": "ES", "bilou": "LU", "auto": "ESLU"}
-"""The prefixes of a mention's last token, of several or the only one, in each scheme."""
-
-_CONTINUES, _CLOSES = frozenset("IEL"), frozenset("ESLU")
-_TOKENS = {"tokens": "whitespace"}
-"""Marks, in ``meta``, text that is tokens joined by spaces, and is to be cut there again."""
-
-_WHITE = re.compile(r"\s")
 _UNSAFE = re.compile(r"[%\s]")
-_BY_SPACE = re.compile(r"[^ \t\n]+")
-_BY_WORD = re.compile(r"\w+|[^\w\s]")
 
 
 class Conll(LineFormat):
@@ -98,11 +84,8 @@ class Conll(LineFormat):
             yield block
 
     def parse(self, block: Block) -> Document:
-        key, ended, closed = f"{block.name}-{block.number}", True, True  # the sentence, the mention
-        tokens: list[str] = []
-        mentions: list[tuple[int, int, str]] = []
-        end = -1  # of the last token
-        scheme: str = self.scheme
+        key, ended = f"{block.name}-{block.number}", True  # the sentence
+        tokens, tags, end = list[str](), TagReader(self.scheme), -1  # of the last token
         for number, line in block:
             columns = _columns(line)
             if not columns:
@@ -112,44 +95,38 @@ class Conll(LineFormat):
                 if columns[0] == _START:
                     key = _written_id(columns, key)
                     continue
-                token, prefix, label = self._token(columns, scheme)
-                scheme = _narrowed(scheme, prefix)
+                if ended:
+                    tags.end_sentence()
+                token, tag = self._token(columns)
+                try:
+                    tags.read(tag, end + 1, end + 1 + len(token))
+                except DataError as error:
+                    raise DataError(f"column {self.column} holds {error.reason}") from None
             if tokens:
                 tokens.append("\n" if ended else " ")
             tokens.append(token)
-            before, start, end = end, end + 1, end + 1 + len(token)
-            if prefix in _CONTINUES and not ended and not closed and mentions and mentions[-1][1:] == (before, label):
-                mentions[-1] = (mentions[-1][0], end, label)
-            elif prefix:
-                mentions.append((start, end, label))
-            ended, closed = False, prefix in _CLOSES
-        spans = tuple(Span(*mention) for mention in mentions)
-        return self.select(Document(key, "".join(tokens), spans, meta=_TOKENS))
+            end += 1 + len(token)
+            ended = False
+        return self.select(Document(key, "".join(tokens), tags.spans, meta=TOKENS))
 
-    def _token(self, columns: list[str], scheme: str) -> tuple[str, str, str]:
-        """Token, prefix and label of a line; prefix and label empty outside mentions."""
+    def _token(self, columns: list[str]) -> tuple[str, str]:
+        """Token and tag of a line."""
         at = self.column if self.column > 0 else len(columns) + self.column
         if not 0 < at < len(columns):
             raise DataError(f"{len(columns)} columns, none of them column {self.column}, the tag")
         token = " ".join(filter(None, columns[0].split(" ")))
         if not token:
             raise DataError("the first column holds no token")
-        match = _TAG.fullmatch(columns[at])
-        prefixes = f"BI{_LAST_ONLY[scheme]}"
-        if match is None or (match[1] and match[1] not in prefixes):
-            raise DataError(
-                f"column {self.column} holds no tag of the scheme {scheme!r}; want O, or a label after one of "
-                + ", ".join(f"{prefix}-" for prefix in prefixes)
-            )
-        return token, match[1] or "", match[2] or ""
+        return token, columns[at]
 
     @classmethod
     def write(cls, documents: Iterable[Document], path: str | Path) -> int:
-        scheme = Path(path).name.removesuffix(".gz").rpartition(".")[2]
+        ending = Path(path).name.removesuffix(".gz").rpartition(".")[2]
+        scheme = ending if ending in ("iobes", "bilou") else "iob"
         count = 0
         with replacing_file(path) as file:
             for document in each_once(documents):
-                file.write(encode(cls.render(document, scheme if scheme in _LAST_ONLY else "iob"), document))
+                file.write(encode(cls.render(document, scheme), document))
                 count += 1
         return count
 
@@ -160,43 +137,13 @@ class Conll(LineFormat):
         Raises:
             DataError: if spans overlap, are discontinuous or hold no token, or a label has white space.
         """
-        _refuse_unsayable(document)
-        pattern = _BY_SPACE if document.meta.items() >= _TOKENS.items() else _BY_WORD
         escaped_id = _UNSAFE.sub(lambda match: quote(match[0]), document.id)
         lines = [f"{_START}\tid={escaped_id}\tO\n\n"]
-        last = 0
-        for start, end, label in _stretches(document):
-            matches = list(pattern.finditer(document.text, start, end))
-            for number, match in enumerate(matches):
-                if match[0] == _START:
-                    raise DataError(f"document {document.id!r}: the token at {match.start()} would begin a document")
-                if not (label and number) and "\n" in document.text[last : match.start()]:
-                    lines.append("\n")
-                tag = f"{_prefix(number, len(matches), scheme)}-{label}" if label else "O"
-                lines.append(f"{match[0]}\t{tag}\n")
-                last = match.end()
-            if label and not matches:
-                raise DataError(f"document {document.id!r}: span [{start}, {end}) holds white space only; drop it")
+        for start, token, tag, begins in tagged(document, scheme):
+            if token == _START:
+                raise DataError(f"document {document.id!r}: the token at {start} would begin a document")
+            lines.append("\n" * begins + f"{token}\t{tag}\n")
         return "".join(lines) + "\n"
-
-
-def _narrowed(scheme: str, prefix: str) -> str:
-    """The scheme, now that a prefix was seen: ``"auto"`` is decided by the first that only one has."""
-    if scheme != "auto" or prefix not in _CLOSES:
-        return scheme
-    return "iobes" if prefix in "ES" else "bilou"
-
-
-def _prefix(number: int, count: int, scheme: str) -> str:
-    """The prefix of a mention's token, counted from 0.
-
-    >>> [_prefix(number, 3, "bilou") for number in range(3)], _prefix(0, 1, "bilou")
-    (['B', 'I', 'L'], 'U')
-    """
-    last = _LAST_ONLY[scheme]
-    if last and number == count - 1:
-        return last[count == 1]
-    return "I" if number else "B"
 
 
 def _columns(line: str) -> list[str]:
@@ -212,29 +159,3 @@ def _written_id(columns: list[str], default: str) -> str:
         return unquote(columns[1].removeprefix("id="), errors="strict")
     except UnicodeDecodeError:
         raise DataError("the id is not percent-encoded UTF-8") from None
-
-
-def _refuse_unsayable(document: Document) -> None:
-    cure = "resolve it first, or save as brat or jsonl, which can"
-    for span in document.spans:
-        if span.fragments:
-            place = f"[{span.start}, {span.end})"
-            raise DataError(f"document {document.id!r}: IOB2 cannot say the discontinuous span {place}; {cure}")
-        if _WHITE.search(span.label):
-            raise DataError(
-                f"document {document.id!r}: label {span.label!r} has white space, which parts columns; rename it"
-            )
-    for left, right in pairwise(document.spans):
-        if left.overlaps(right):
-            places = f"[{left.start}, {left.end}) and [{right.start}, {right.end})"
-            raise DataError(f"document {document.id!r}: IOB2 cannot say the overlap of spans {places}; {cure}")
-
-
-def _stretches(document: Document) -> Iterator[tuple[int, int, str]]:
-    """The text cut at the edges of spans: start, end, and label, which is empty between spans."""
-    at = 0
-    for span in document.spans:
-        yield at, span.start, ""
-        yield span.start, span.end, span.label
-        at = span.end
-    yield at, len(document.text), ""

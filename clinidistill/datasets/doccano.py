@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from clinidistill.datasets.files import Block, Line, LineFormat, OnError, encode
+from clinidistill.datasets.jsonl import json_object
 from clinidistill.datasets.offsets import OffsetMap, OffsetUnit, check_unit
 from clinidistill.datasets.travelling import contiguous, json_line, packed, unpacked
 from clinidistill.errors import DataError
@@ -59,14 +59,7 @@ class Doccano(LineFormat):
 
     def parse(self, block: Block) -> Document:
         ((_, line),) = block
-        try:
-            data = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"no JSON at column {error.colno}: {error.msg}") from None
-        except (ValueError, RecursionError):
-            raise DataError("a number too long or nesting too deep to read") from None
-        if not isinstance(data, dict):
-            raise DataError(f"a line must be one object, not a {type(data).__name__}")
+        data = json_object(line)
         key, text = data.get("id"), data.get("text")
         if isinstance(key, bool) or not isinstance(key, (str, int)) or not isinstance(text, str):
             raise DataError("a line needs 'id', a string or an integer, and 'text', a string")

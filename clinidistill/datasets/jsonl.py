@@ -12,7 +12,7 @@ from clinidistill.datasets.files import Block, Line, LineFormat, OnError
 from clinidistill.errors import DataError, OptionError
 from clinidistill.types import Document
 
-__all__ = ["JsonLines"]
+__all__ = ["JsonLines", "json_object"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
@@ -54,14 +54,7 @@ class JsonLines(LineFormat):
 
     def parse(self, block: Block) -> Document:
         ((_, line),) = block
-        try:
-            data = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"no JSON at column {error.colno}: {error.msg}") from None
-        except (ValueError, RecursionError):
-            raise DataError("a number too long or nesting too deep to read") from None
-        if not isinstance(data, dict):
-            raise DataError(f"a line must be one object, not a {type(data).__name__}")
+        data = json_object(line)
         if self.id_fields != ("id",):
             own, data["id"] = data.get("id"), "/".join(_id_part(data, key) for key in self.id_fields)
             meta = data.get("meta") or {}
@@ -87,6 +80,23 @@ class JsonLines(LineFormat):
         if _SURROGATE.search(line):
             line = json.dumps(data)  # UTF-8 cannot hold them; escapes can
         return line + "\n"
+
+
+def json_object(line: str) -> dict[str, Any]:
+    """The object that a line holds.
+
+    Raises:
+        DataError: with the column, if it is no JSON or no object.
+    """
+    try:
+        data = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"no JSON at column {error.colno}: {error.msg}") from None
+    except (ValueError, RecursionError):
+        raise DataError("a number too long or nesting too deep to read") from None
+    if not isinstance(data, dict):
+        raise DataError(f"a line must be one object, not a {type(data).__name__}")
+    return data
 
 
 def _id_part(data: Mapping[str, Any], key: str) -> str:

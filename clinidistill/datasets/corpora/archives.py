@@ -39,7 +39,8 @@ class _Place:
 class PublishedFiles:
     """The files below a folder, those in its archives (and in archives in these) among them.
 
-    A file is named by its path, with ``/``, where an archive counts as a folder of its name without ending. Files whose
+    A file is named by its path from the given folder on, with ``/``; an archive counts as a folder of its name without
+    ending. Files whose
     name begins with a dot, and those in such folders, are not seen, and neither is what macOS puts into archives. Where
     a file lies both in an archive and unpacked, the unpacked one is taken. What is needed of an archive is unpacked
     into a temporary folder that only its owner can read, and that goes when the ``with`` block ends.
@@ -135,9 +136,10 @@ class PublishedFiles:
     def _places(self) -> dict[str, _Place]:
         if self.root.is_dir():
             loose = [path for path in _walk(self.root) if path.is_file()]
-            found = {path.relative_to(self.root).as_posix(): _Place(path) for path in loose}
+            root = self.root.absolute()
+            found = {f"{root.name}/{path.relative_to(self.root).as_posix()}": _Place(path) for path in loose}
         elif self.root.is_file():
-            found = {self.root.name: _Place(self.root)}
+            found = {f"{self.root.absolute().parent.name}/{self.root.name}": _Place(self.root)}
         else:
             raise DataError("there is no such file or folder; check the path, or download it first", path=self.root)
         return {name: place for name, place in _opened(found, Path(self._temporary.name) / "archives") if _seen(name)}
@@ -231,7 +233,7 @@ def _matches(parts: list[str], patterns: list[str]) -> bool:
 
 
 def _seen(name: str) -> bool:
-    return not any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+    return not any(part.startswith(".") or part == "__MACOSX" for part in name.split("/")[1:])
 
 
 def _base(name: str) -> str:

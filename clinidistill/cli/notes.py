@@ -10,9 +10,10 @@ from typing import TextIO
 
 import typer
 
-from clinidistill.cli.parquet import ParquetNotes
-from clinidistill.datasets.files import decode
+from clinidistill.datasets.base import Dataset
 from clinidistill.datasets.jsonl import JsonLines
+from clinidistill.datasets.parquet import Parquet
+from clinidistill.datasets.text import TextFiles
 from clinidistill.errors import DataError, SpanError
 from clinidistill.types import Document
 
@@ -24,7 +25,7 @@ def read_notes(
 ) -> Iterator[Document]:
     """Notes of files one after another, or of stdin if there are none, as they are asked for.
 
-    ``.jsonl``, ``.ndjson``: a document a line. ``.parquet``: a note a row (:class:`ParquetNotes`). A folder: its
+    ``.jsonl``, ``.ndjson``: a document a line. ``.parquet``: a note a row (:class:`Parquet`). A folder: its
     ``.txt`` files, sub-folders too, a note each, named by its place in the folder. Any other file: one note, named
     after it.
 
@@ -33,29 +34,17 @@ def read_notes(
         ConfigError: if pyarrow is needed and not installed.
     """
     for file in files:
-        if _is_lines(file):
-            yield from JsonLines(file)
-        elif file.suffix == ".parquet":
-            yield from ParquetNotes(file, text_column, id_column)
-        elif file.is_dir():
-            for text in _text_files(file):
-                yield _note(text, text.relative_to(file).with_suffix("").as_posix())
-        else:
-            yield _note(file, file.stem)
+        yield from _dataset(file, text_column, id_column)
     if not files:
         yield from _of_stdin(stdin)
 
 
 def count_notes(files: Sequence[Path]) -> int | None:
     """How many notes the files hold, where that is known without reading them."""
-    total = 0
-    for file in files:
-        if _is_lines(file):
-            return None
-        total += (
-            ParquetNotes(file).rows if file.suffix == ".parquet" else len(_text_files(file)) if file.is_dir() else 1
-        )
-    return total or None
+    try:
+        return sum(len(_dataset(file)) for file in files) or None
+    except TypeError:
+        return None
 
 
 def write_documents(documents: Iterable[Document], output: Path | None) -> None:
@@ -71,28 +60,12 @@ def write_documents(documents: Iterable[Document], output: Path | None) -> None:
         typer.echo(JsonLines.render(document), nl=False)
 
 
-def _is_lines(file: Path) -> bool:
-    return file.name.endswith(JsonLines.suffixes) and not file.is_dir()
-
-
-def _text_files(folder: Path) -> list[Path]:
-    found = (file for file in folder.rglob("*.txt") if not _is_hidden(file.relative_to(folder)) and file.is_file())
-    if files := sorted(found):
-        return files
-    raise DataError("the folder holds no .txt file; name JSON lines and Parquet files one by one", path=folder)
-
-
-def _is_hidden(place: Path) -> bool:
-    return any(part.startswith(".") for part in place.parts)
-
-
-def _note(file: Path, name: str) -> Document:
-    try:
-        return Document(name, decode(file.read_bytes(), file, 1))
-    except FileNotFoundError:
-        raise DataError("there is no such file; check the path", path=file) from None
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", path=file) from None
+def _dataset(file: Path, text_column: str = "text", id_column: str | None = None) -> Dataset:
+    if file.name.endswith(JsonLines.suffixes) and not file.is_dir():
+        return JsonLines(file)
+    if file.name.endswith(Parquet.suffixes) and not file.is_dir():
+        return Parquet(file, text_column=text_column, id_column=id_column)
+    return TextFiles(file)
 
 
 def _of_stdin(stdin: TextIO) -> Iterator[Document]:

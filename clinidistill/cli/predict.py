@@ -11,7 +11,8 @@ import typer
 
 from clinidistill.cli.common import Quiet, progress
 from clinidistill.cli.notes import count_notes, read_notes, write_documents
-from clinidistill.cli.parquet import ParquetNotes, write_parquet
+from clinidistill.cli.parquet import write_marked
+from clinidistill.datasets.parquet import Parquet
 from clinidistill.errors import ConfigError
 from clinidistill.types import Document
 
@@ -67,7 +68,12 @@ def predict(
         if output is None or output.suffix != ".parquet":
             write_documents(mark(notes), output)
             return
-        tables = [ParquetNotes(path, text_column, id_column) for path in paths if path.suffix == ".parquet"]
-        if tables and len(tables) < len(paths):
+        tables = [
+            Parquet(path, text_column=text_column, id_column=id_column) for path in paths if path.suffix == ".parquet"
+        ]
+        if not tables:
+            Parquet.write(mark(notes), output)
+        elif len(tables) < len(paths):
             raise ConfigError("Parquet keeps the rows of Parquet files; mark the other files apart, or as JSON lines")
-        write_parquet(tables, notes, mark, output)
+        else:
+            write_marked(tables, mark, output)

@@ -53,7 +53,7 @@ class Dataset(Component):
         Raises:
             ConfigError: if the format can only be read.
         """
-        raise ConfigError(f"{cls.__name__} can only read; save as jsonl, brat, pubtator or conll")
+        raise ConfigError(f"{cls.__name__} can only read; save in another format, jsonl for one")
 
     def map(self, function: Callable[[Document], Document]) -> Dataset:
         """A view with `function` applied to each document."""

@@ -51,11 +51,16 @@ class OneWord(cd.Student):
 
 TEXTS = ["On aspirin.", "Fever, no drugs.", "", "Naïve 😀 aspirin twice", "Stopped aspirin\r\nin May."] * 3
 SPAN = {"label": "drug", "score": 0.75, "source": "one-word"}
+NONE = dict.fromkeys(["code", "fragments", "status"])
 
 
 def spans(text):
     at = text.find("aspirin")
     return [{"start": at, "end": at + 7, **SPAN}] if at >= 0 else []
+
+
+def structs(text):
+    return [{**span, **NONE} for span in spans(text)]
 
 
 @pytest.fixture
@@ -85,12 +90,12 @@ def lines(out):
 
 
 def test_the_rows_of_a_parquet_file_come_back_with_their_spans(cli, model, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr("clinidistill.cli.parquet._ROWS", 4)  # batches that end before and after what is read ahead
+    monkeypatch.setattr("clinidistill.datasets.parquet.ROWS", 4)  # batches that end before and after what is read ahead
     output = tmp_path / "marked.parquet"
     assert cli("predict", model, rows, "-o", output, "--text-column", "body")[0] == 0
     before, after = parquet.read_table(rows), parquet.read_table(output)
     assert after.drop_columns("spans").equals(before)
-    assert after.column("spans").to_pylist() == [spans(text) for text in TEXTS]
+    assert after.column("spans").to_pylist() == [structs(text) for text in TEXTS]
 
 
 def test_parquet_comes_out_as_json_lines_with_ids_of_a_column(cli, model, rows):
@@ -112,7 +117,7 @@ def test_rows_without_ids_are_numbered_and_a_column_called_id_is_taken(cli, mode
 def test_several_parquet_files_of_one_schema_become_one(cli, model, rows, tmp_path):
     output = tmp_path / "both.parquet"
     assert cli("predict", model, rows, rows, "-o", output, "--text-column", "body")[0] == 0
-    assert parquet.read_table(output).column("spans").to_pylist() == [spans(text) for text in TEXTS] * 2
+    assert parquet.read_table(output).column("spans").to_pylist() == [structs(text) for text in TEXTS] * 2
 
 
 def test_json_lines_become_parquet(cli, model, tmp_path):
@@ -120,8 +125,8 @@ def test_json_lines_become_parquet(cli, model, tmp_path):
     cd.MemoryDataset(notes).save(tmp_path / "notes.jsonl")
     assert cli("predict", model, tmp_path / "notes.jsonl", "-o", tmp_path / "out.parquet")[0] == 0
     assert parquet.read_table(tmp_path / "out.parquet").to_pylist() == [
-        {"id": "a", "text": TEXTS[0], "spans": spans(TEXTS[0]), "meta": '{"page": 3}'},
-        {"id": "b", "text": TEXTS[3], "spans": spans(TEXTS[3]), "meta": None},
+        {"id": "a", "text": TEXTS[0], "spans": structs(TEXTS[0]), "covers": ["drug"], "meta": '{"page": 3}'},
+        {"id": "b", "text": TEXTS[3], "spans": structs(TEXTS[3]), "covers": ["drug"], "meta": None},
     ]
 
 
@@ -192,7 +197,7 @@ def squeezed(text):
         ("n.parquet", {"text": ["x", 3][1:]}, r"n.parquet:1: 'text' holds no text but int"),
         ("n.parquet", {"text": ["x", "y"], "id": ["a", None]}, r"n.parquet:2: 'id' holds no id"),
         ("absent.txt", None, r"absent.txt: there is no such file"),
-        ("absent.parquet", None, r"absent.parquet: cannot be read: No such file"),
+        ("absent.parquet", None, r"absent.parquet: there is no such file"),
     ],
 )
 @pytest.mark.parametrize("output", ["out.jsonl", "out.parquet"])
@@ -216,7 +221,7 @@ def test_an_empty_folder_a_missing_model_and_what_parquet_cannot_hold_are_refuse
     (tmp_path / "bare").mkdir()
     (tmp_path / "n.txt").write_text("aspirin")
     output = tmp_path / "out.parquet"
-    assert "holds no .txt file" in said(model, tmp_path / "bare")
+    assert "holds no file ending in .txt" in said(model, tmp_path / "bare")
     assert "nowhere: there is no such folder" in said(tmp_path / "nowhere", rows)
     assert "mark the other files apart" in said(model, rows, tmp_path / "n.txt", "-o", output)
     parquet.write_table(pyarrow.table({"text": ["aspirin"]}), tmp_path / "other.parquet")

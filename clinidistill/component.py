@@ -169,7 +169,7 @@ def shown(value: Any, name: str = "") -> Any:
     if isinstance(value, (str, list, tuple, Set, Mapping)) and len(value) > _LONGEST:
         return f"({type(value).__name__} of {len(value)})"
     if isinstance(value, str):
-        return re.sub(r"//[^/@\s]*@", "//", value)  # passwords in addresses
+        return re.sub(r"(?<=//)[^/@\s]*@|(?<=[?&])\w*password=[^&\s]*", "", value)  # passwords in addresses
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, Mapping):

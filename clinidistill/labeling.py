@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
+from clinidistill.database import exists
 from clinidistill.datasets.base import Dataset, as_dataset
 from clinidistill.errors import ClinidistillError, ConfigError, DataError, LabelingStopped, SpanError, describe
 from clinidistill.labels import Labels
@@ -48,7 +49,8 @@ def label(
             into memory once.
         teachers: one teacher, several, or several by name. Names are for display; teachers of one name get the
             first six digits of their fingerprint appended.
-        store: the store, or its file; None keeps the annotations in memory as long as the result lives.
+        store: the store, its file, or a URL of PostgreSQL (see :class:`LabelStore`); None keeps the annotations in
+            memory as long as the result lives.
         retry_failures: ask again where a teacher failed earlier.
         allow_remote: let notes leave this machine, for teachers that say they send them (``Teacher.remote``); not
             needed for a dataset that is declared de-identified (:meth:`Dataset.deidentified`).
@@ -93,7 +95,7 @@ def relabel(
     Args:
         documents: the notes, as they were labelled.
         teachers: as :func:`label` takes them, made with the options that they asked with.
-        store: the store, or its file.
+        store: the store, its file or URL.
         progress: show progress on stderr; None shows it when that is a terminal.
 
     Returns:
@@ -117,7 +119,7 @@ def estimate(
     Args:
         documents: the notes.
         teachers: as :func:`label` takes them.
-        store: the store, or its file, whose answers need not be asked for again.
+        store: the store, its file or URL, whose answers need not be asked for again.
 
     Returns:
         One estimate a teacher. Token counts go by the teacher's answers in the store, if there are any; else input is
@@ -130,7 +132,7 @@ def estimate(
     """
     named, dataset = named_teachers(teachers), as_dataset(documents)
     _count(dataset)
-    there = isinstance(store, LabelStore) or (store is not None and Path(store).exists())
+    there = store is not None and (isinstance(store, LabelStore) or exists(store))
     kept = store if isinstance(store, LabelStore) else LabelStore(store if store is not None and there else ":memory:")
 
     def pending(fingerprint: str) -> Iterator[Document]:

@@ -1,4 +1,4 @@
-"""The label store: every annotation in one SQLite file, so that no answer is asked for twice."""
+"""The label store: every annotation, in an SQLite file or in PostgreSQL, so that no answer is asked for twice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from clinidistill.component import shown
-from clinidistill.database import Database
+from clinidistill.database import open_database
 from clinidistill.llm.answers import ANSWER_TABLES
 from clinidistill.teachers.base import Teacher
 from clinidistill.types import Annotation, Document, Span
@@ -50,20 +50,20 @@ _TURNS = (
     "CREATE INDEX turn_of_teacher ON turn (teacher)",
 )
 _GET = """SELECT key, spans, covers, error, usage, cost_usd, seconds FROM annotation
-    WHERE teacher = ? AND key IN (SELECT value FROM json_each(?))"""
-_OUTCOMES = "SELECT key, error FROM annotation WHERE teacher = ? AND key IN (SELECT value FROM json_each(?))"
+    WHERE teacher = ? AND key IN (SELECT key FROM json_each(?))"""  # of an object: both databases know that
+_OUTCOMES = "SELECT key, error FROM annotation WHERE teacher = ? AND key IN (SELECT key FROM json_each(?))"
 _FAILURES = """SELECT document_id, name, error FROM annotation JOIN teacher ON teacher = fingerprint
     WHERE error IS NOT NULL ORDER BY name, fingerprint, document_id"""
 _TEACHERS = """SELECT fingerprint, name, class, teacher.covers, options, created,
         count(key) - count(error), count(error), sum(cost_usd)
     FROM teacher LEFT JOIN annotation ON teacher = fingerprint GROUP BY fingerprint ORDER BY created, fingerprint"""
 _ADD = """INSERT INTO annotation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET spans = excluded.spans, covers = excluded.covers, error = excluded.error,
+    ON CONFLICT (teacher, key) DO UPDATE SET spans = excluded.spans, covers = excluded.covers, error = excluded.error,
         usage = excluded.usage, cost_usd = excluded.cost_usd, seconds = excluded.seconds
     WHERE annotation.error IS NOT NULL"""
 _REPLACE = _ADD.rpartition("WHERE")[0]
 _VERSIONS = (_TABLES, ANSWER_TABLES, _TURNS)
-_PROBE = "SELECT count(*) FROM teacher LEFT JOIN annotation ON teacher = fingerprint WHERE 0"
+_PROBE = "SELECT count(*) FROM teacher LEFT JOIN annotation ON teacher = fingerprint WHERE 1 = 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +94,26 @@ class StoredTeacher:
 
 
 class LabelStore:
-    """Annotations by teacher fingerprint and document, in one SQLite file.
+    """Annotations by teacher fingerprint and document, in one SQLite file or in PostgreSQL.
 
     A document is known by a hash of its id and text, so that an edited note is labelled again. The text itself
-    is never written: spans are offsets. A language model's raw answers, kept in the same file, do quote from
-    notes; a new file is readable by its owner only. An annotation stays as it was first written; a failure gives
-    way to whatever comes after it. Threads may share a store, and processes may share its file (each opens its
-    own store).
+    is never written: spans are offsets. A language model's raw answers, kept beside them, do quote from notes; a
+    new file or schema is open to its owner only. An annotation stays as it was first written; a failure gives way
+    to whatever comes after it. Threads may share a store, and processes may share what it is kept in (each opens
+    its own store): a file those of one machine, a server those of many.
 
     Args:
-        path: the file, made when absent; ``":memory:"`` keeps everything in memory.
+        path: the file, made when absent; ``":memory:"`` keeps everything in memory; or a URL as libpq takes it,
+            ``postgresql://USER@HOST/DATABASE?schema=NAME``. The schema, ``clinidistill`` if none is named, is made
+            when absent. A password is best left to PGPASSWORD or ``.pgpass``.
+
+    Attributes:
+        path: the place by its name, without user and password.
 
     Raises:
-        StoreError: naming the file, if it is no label store, comes from a newer clinidistill, is damaged, or
-            cannot be opened. Every method raises it when the file cannot be read or written.
+        ConfigError: if it takes PostgreSQL, and psycopg is not installed.
+        StoreError: naming the place, if it is no label store, comes from a newer clinidistill, is damaged, or
+            cannot be opened. Every method raises it when the store cannot be read or written.
 
     >>> with LabelStore(":memory:") as store:
     ...     store.teachers()
@@ -115,8 +121,8 @@ class LabelStore:
     """
 
     def __init__(self, path: str | Path):
-        self.path = str(path)
-        self.database = Database(path, _VERSIONS, _PROBE)
+        self.database = open_database(path, _VERSIONS, _PROBE)
+        self.path = self.database.path
 
     def register(self, teacher: Teacher) -> str:
         """Note down who a teacher is; returns its fingerprint.
@@ -135,7 +141,9 @@ class LabelStore:
         )
         with self.database.transaction() as connection:
             connection.execute(
-                "INSERT INTO teacher VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET name = excluded.name", row
+                "INSERT INTO teacher VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name",
+                row,
             )
         return fingerprint
 
@@ -180,7 +188,7 @@ class LabelStore:
         """
         by_key = {document_key(document): document for document in documents}
         found: dict[str, Annotation] = {}
-        for key, *values in self.database.query(_GET, (fingerprint, json.dumps(list(by_key)))):
+        for key, *values in self.database.query(_GET, (fingerprint, json.dumps(dict.fromkeys(by_key)))):
             with self.database.reading(f"annotation {key}"):
                 document = by_key[key]
                 found[document.id] = _annotation(document, name or fingerprint, values)
@@ -189,7 +197,7 @@ class LabelStore:
     def outcomes(self, fingerprint: str, documents: Iterable[Document]) -> dict[str, str | None]:
         """Which documents a teacher has been asked, by document id: its error, or None where it answered."""
         ids = {document_key(document): document.id for document in documents}
-        rows = self.database.query(_OUTCOMES, (fingerprint, json.dumps(list(ids))))
+        rows = self.database.query(_OUTCOMES, (fingerprint, json.dumps(dict.fromkeys(ids))))
         with self.database.reading("an annotation"):
             return {ids[key]: _checked(error, str, type(None)) for key, error in rows}
 
@@ -221,7 +229,7 @@ class LabelStore:
             ]
 
     def close(self) -> None:
-        """Close the file; done by itself when the store is no longer used."""
+        """Close file or connection; done by itself when the store is no longer used."""
         self.database.close()
 
     def __enter__(self) -> Self:
@@ -283,5 +291,5 @@ def _labels(value: Any) -> frozenset[str] | None:
 
 
 def _text(value: str) -> str:
-    """SQLite takes no lone surrogates."""
+    """Databases take no lone surrogates."""
     return value.encode("utf-8", "backslashreplace").decode("utf-8")

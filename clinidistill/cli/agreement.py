@@ -16,7 +16,7 @@ __all__ = ["agreement"]
 
 def agreement(
     notes: Opinions,
-    store: Store = Path("labels.sqlite"),
+    store: Store = "labels.sqlite",
     teacher: Names = None,
     queue: Annotated[
         Path | None, typer.Option(help="Write the notes for review there, those with most disagreement first.")

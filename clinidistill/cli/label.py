@@ -12,6 +12,7 @@ from rich import box
 from rich.table import Table
 
 from clinidistill.cli.common import Format, Quiet, Rename, err, load, out, progress
+from clinidistill.cli.opinions import Store, opened
 from clinidistill.cli.parsing import component
 from clinidistill.errors import ConfigError
 from clinidistill.registry import registry
@@ -36,7 +37,6 @@ Teachers = Annotated[
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="Where the silver notes go; the ending tells the format.")
 ]
-Store = Annotated[Path, typer.Option(help="Label store (SQLite) that keeps every answer.")]
 Aggregator = Annotated[str, typer.Option("--aggregator", "-a", help="'NAME option=value …'.")]
 Model = Annotated[str | None, typer.Option(help="Model of the language-model teachers.")]
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="Address of their API, e.g. http://localhost:8000/v1.")]
@@ -48,7 +48,7 @@ def label(
     notes: Notes,
     teacher: Teachers,
     output: Output = None,
-    store: Store = Path("labels.sqlite"),
+    store: Store = "labels.sqlite",
     aggregator: Aggregator = "majority",
     model: Model = None,
     base_url: BaseUrl = None,
@@ -95,7 +95,7 @@ def relabel(
     notes: Notes,
     teacher: Teachers,
     output: Output = None,
-    store: Store = Path("labels.sqlite"),
+    store: Store = "labels.sqlite",
     aggregator: Aggregator = "majority",
     model: Model = None,
     base_url: BaseUrl = None,
@@ -111,10 +111,9 @@ def relabel(
     """
     import clinidistill as cd
 
-    if not store.exists():
-        raise ConfigError(f"{store}: there is no such label store; name the one that `label` wrote")
+    kept = opened(store)
     teachers = _teachers(teacher, {"model": model, "base_url": base_url, "task": task, "examples": examples})
-    labels = cd.relabel(load(format, notes, rename), teachers, store, progress=progress(quiet))
+    labels = cd.relabel(load(format, notes, rename), teachers, kept, progress=progress(quiet))
     _finish(labels, aggregator, output, store)
 
 
@@ -137,7 +136,7 @@ def _teachers(words: Sequence[str], shared: dict[str, Any]) -> list[Teacher]:
     return teachers
 
 
-def _finish(labels: Labels, aggregator: str, output: Path | None, store: Path) -> None:
+def _finish(labels: Labels, aggregator: str, output: Path | None, store: str) -> None:
     """Write what the teachers agree on, and tell what it took."""
     import clinidistill as cd
 
@@ -174,7 +173,7 @@ def _show_costs(labels: Labels) -> None:
     err.print(table)
 
 
-def _show_estimates(estimates: Iterable[Estimate], store: Path) -> None:
+def _show_estimates(estimates: Iterable[Estimate], store: str) -> None:
     table = _table("notes", "requests", "tokens in", "tokens out", "about $", "at most $")
     for each in estimates:
         counts = (each.documents, each.requests, each.input_tokens, each.output_tokens)

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clinidistill.database import exists, has_password
 from clinidistill.errors import ConfigError
 
 if TYPE_CHECKING:
     from clinidistill.datasets import Dataset
     from clinidistill.labels import Labels
+    from clinidistill.store import LabelStore
 
-__all__ = ["Names", "Opinions", "Store", "read_labels"]
+__all__ = ["Names", "Opinions", "Store", "opened", "read_labels"]
 
 Opinions = Annotated[
     list[Path],
@@ -24,29 +26,56 @@ Opinions = Annotated[
         "each marked by one teacher or person."
     ),
 ]
-Store = Annotated[Path, typer.Option(help="Label store (SQLite) that `label` wrote.")]
+
+
+def _place(store: str) -> str:
+    """A store's place, if it may stand on a command line."""
+    if has_password(store):
+        raise ConfigError(
+            "a password on the command line is seen by all; leave it out of the URL, for PGPASSWORD or .pgpass"
+        )
+    return store
+
+
+Store = Annotated[
+    str,
+    typer.Option(
+        help="Label store: an SQLite file, or postgresql://USER@HOST/DATABASE, which machines may share.",
+        callback=_place,
+    ),
+]
 Names = Annotated[
     list[str] | None, typer.Option("--teacher", "-t", help="Only teachers of this name. Repeat; none takes all.")
 ]
 
 
-def read_labels(datasets: Mapping[Path, Dataset], store: Path, teachers: Sequence[str] | None) -> Labels:
+def read_labels(datasets: Mapping[Path, Dataset], store: str, teachers: Sequence[str] | None) -> Labels:
     """Labels of one set of notes from a store, or of several files of the same notes.
 
     Raises:
         ConfigError: if there is no such store or teacher, or the files hold different texts of a note.
     """
-    labels = _of_files(datasets) if len(datasets) > 1 else _of_store(next(iter(datasets.values())), store)
+    labels = _of_files(datasets) if len(datasets) > 1 else _of_store(next(iter(datasets.values())), opened(store))
     return labels.select(*teachers) if teachers else labels
 
 
-def _of_store(notes: Dataset, path: Path) -> Labels:
+def opened(store: str) -> LabelStore:
+    """A store that is there.
+
+    Raises:
+        ConfigError: if it is not.
+    """
+    import clinidistill as cd
+
+    if not exists(store):
+        raise ConfigError(f"{store}: there is no such label store; name the one that `label` wrote")
+    return cd.LabelStore(store)
+
+
+def _of_store(notes: Dataset, store: LabelStore) -> Labels:
     """What the store's teachers said of the notes; of teachers of one name each has six digits of its fingerprint."""
     import clinidistill as cd
 
-    if not path.exists():
-        raise ConfigError(f"{path}: there is no such label store; name the one that `label` wrote, or several files")
-    store = cd.LabelStore(path)
     teachers = [each for each in store.teachers() if each.answered]
     known = Counter(each.name for each in teachers)
     fingerprints = {

@@ -1,19 +1,17 @@
-"""Every raw answer of a language model, in SQLite, before anything else sees it; and what asking has cost."""
+"""Every raw answer of a language model, in the store, before anything else sees it; and what asking has cost."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import socket
-import sqlite3
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clinidistill.database import Database
+from clinidistill.database import Connection, Database
 from clinidistill.llm.types import Usage
 
 __all__ = ["ANSWER_TABLES", "Answer", "AnswerLog", "Claim", "Question"]
@@ -65,7 +63,7 @@ ANSWER_TABLES = (
 _FIND = """SELECT id, turn, owner, reserved_usd, body, cost_usd, discount, document, start, stop FROM answer
     WHERE key = ? AND turn >= ? ORDER BY turn DESC LIMIT 1"""
 _OPEN = """INSERT INTO answer (key, turn, teacher, document, start, stop, sample, size, owner, reserved_usd, created)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"""
 _SILENCE = 120.0  # seconds without a sign of life after which an asker is taken for dead
 
 
@@ -138,29 +136,29 @@ class AnswerLog:
     def __init__(self, database: Database):
         self.database = database
         self.owner = uuid.uuid4().hex
-        self._host = socket.gethostname()
+        self._host = _machine()
 
-    def sign_life(self, connection: sqlite3.Connection) -> None:
+    def sign_life(self, connection: Connection) -> None:
         """Say that this asker is alive; to be said at least every minute while it asks."""
         _ASKING.add(self.owner)
         connection.execute(
-            "INSERT INTO asker VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET seen = excluded.seen",
-            (self.owner, self._host, os.getpid(), time.time()),
+            "INSERT INTO asker VALUES (?, ?, ?, ?) ON CONFLICT (owner) DO UPDATE SET seen = excluded.seen",
+            (self.owner, self._host, os.getpid(), self.database.now()),
         )
 
-    def sign_off(self, connection: sqlite3.Connection) -> None:
+    def sign_off(self, connection: Connection) -> None:
         """Say that this asker asks no more."""
         _ASKING.discard(self.owner)
         connection.execute("DELETE FROM asker WHERE owner = ?", (self.owner,))
 
-    def find(self, connection: sqlite3.Connection, key: str, after: int = 0) -> Answer | None:
+    def find(self, connection: Connection, key: str, after: int = 0) -> Answer | None:
         """The latest answer to a question, from turn `after` on; None where there is none."""
         row = connection.execute(_FIND, (key, after)).fetchone()
         return None if row is None or row[4] is None else _answer(row)
 
     def claim(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         teacher: str,
         question: Question,
         after: int,
@@ -181,11 +179,11 @@ class AnswerLog:
         mine = owner or self.owner
         row = connection.execute(_FIND, (question.key, after)).fetchone()
         if row is None:
-            owned = (mine, bound_usd, time.time())
+            owned = (mine, bound_usd, self.database.now())
             values = (question.key, after, teacher, question.document, question.start, question.stop)
-            cursor = connection.execute(_OPEN, (*values, question.sample, question.size, *owned))
+            ((id_,),) = connection.execute(_OPEN, (*values, question.sample, question.size, *owned)).fetchall()
             self.spend(connection, teacher, bound_usd)
-            return Claim(cursor.lastrowid or 0, after, question, bound_usd)
+            return Claim(id_, after, question, bound_usd)
         if row[4] is not None:
             return _answer(row)
         id_, turn, holder = row[:3]
@@ -200,7 +198,7 @@ class AnswerLog:
         self.spend(connection, teacher, bound_usd)
         return Claim(id_, turn, question, bound_usd)
 
-    def keep(self, connection: sqlite3.Connection, teacher: str, claim: Claim, body: bytes, seconds: float) -> Answer:
+    def keep(self, connection: Connection, teacher: str, claim: Claim, body: bytes, seconds: float) -> Answer:
         """Write an answer down as it came."""
         cursor = connection.execute(
             "UPDATE answer SET body = ?, seconds = ?, owner = NULL WHERE id = ? AND owner = ?",
@@ -212,14 +210,14 @@ class AnswerLog:
             last = connection.execute("SELECT max(turn) FROM answer WHERE key = ?", (question.key,)).fetchone()[0]
             turn = 0 if last is None else last + 1
             values = (question.key, turn, teacher, question.document, question.start, question.stop, question.sample)
-            opened = connection.execute(_OPEN, (*values, question.size, None, claim.reserved_usd, time.time()))
-            id_ = opened.lastrowid or 0
+            opened = (question.size, None, claim.reserved_usd, self.database.now())
+            ((id_,),) = connection.execute(_OPEN, (*values, *opened)).fetchall()
             connection.execute("UPDATE answer SET body = ?, seconds = ? WHERE id = ?", (body, seconds, id_))
         return Answer(id_, turn, body, True, claim.reserved_usd)
 
     def price(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         answer: Answer,
         *,
         model: str | None,
@@ -236,7 +234,7 @@ class AnswerLog:
         for (teacher,) in payers:  # whose reservation it was
             self.spend(connection, teacher, (cost_usd or 0.0) - freed)
 
-    def release(self, connection: sqlite3.Connection, teacher: str, claim: Claim, billed: bool) -> None:
+    def release(self, connection: Connection, teacher: str, claim: Claim, billed: bool) -> None:
         """Give up the right to ask; what was reserved stays spent if the request may have been `billed`."""
         if billed:
             connection.execute(
@@ -250,7 +248,7 @@ class AnswerLog:
         connection.execute("UPDATE answer SET owner = NULL, reserved_usd = 0 WHERE id = ? AND owner = ?", where)
         self.spend(connection, teacher, -claim.reserved_usd)
 
-    def committed_usd(self, connection: sqlite3.Connection, teacher: str) -> float:
+    def committed_usd(self, connection: Connection, teacher: str) -> float:
         """What a teacher has spent or reserved in this store, by any process, ever."""
         row = connection.execute("SELECT committed_usd FROM spending WHERE teacher = ?", (teacher,)).fetchone()
         return 0.0 if row is None else float(row[0])
@@ -268,7 +266,7 @@ class AnswerLog:
         """Start, stop and sample of what a teacher has answers on, or has in a batch, of one document."""
         rows = self.database.query(
             "SELECT start, stop, sample FROM answer WHERE document = ? AND teacher = ? "
-            "AND (body IS NOT NULL OR owner GLOB 'batch:*')",
+            "AND (body IS NOT NULL OR owner LIKE 'batch:%')",
             (document, teacher),
         )
         return set(rows)
@@ -276,23 +274,25 @@ class AnswerLog:
     def of_document(self, document: str, model: str | None = None) -> Iterator[tuple[str, int, int, int, bytes]]:
         """Teacher, start, stop, sample and body of each answer about a document, the latest turn of each question."""
         rows = self.database.query(
-            "SELECT teacher, start, stop, sample, body, max(turn) FROM answer WHERE document = ? AND body IS NOT NULL "
-            "AND (? IS NULL OR model = ?) GROUP BY key ORDER BY start, stop, sample",
+            "SELECT teacher, start, stop, sample, body FROM (SELECT teacher, start, stop, sample, body, "
+            "row_number() OVER (PARTITION BY key ORDER BY turn DESC) AS age FROM answer WHERE document = ? "
+            "AND body IS NOT NULL AND (CAST(? AS TEXT) IS NULL OR model = ?)) AS aged "
+            "WHERE age = 1 ORDER BY start, stop, sample",
             (document, model, model),
         )
-        for teacher, start, stop, sample, body, _ in rows:
+        for teacher, start, stop, sample, body in rows:
             yield teacher, start, stop, sample, bytes(body)
 
-    def spend(self, connection: sqlite3.Connection, teacher: str, usd: float) -> None:
+    def spend(self, connection: Connection, teacher: str, usd: float) -> None:
         """Count dollars as spent or reserved by a teacher; negative ones are free again."""
         if usd:
             connection.execute(
                 "INSERT INTO spending VALUES (?, ?) "
-                "ON CONFLICT DO UPDATE SET committed_usd = committed_usd + excluded.committed_usd",
+                "ON CONFLICT (teacher) DO UPDATE SET committed_usd = spending.committed_usd + excluded.committed_usd",
                 (teacher, usd),
             )
 
-    def is_alive(self, connection: sqlite3.Connection, owner: str) -> bool:
+    def is_alive(self, connection: Connection, owner: str) -> bool:
         """Whether an owner may yet answer what it holds: an asker that runs, or a batch that is open."""
         if owner.startswith("batch:"):
             query = "SELECT count(*) FROM batch WHERE token = ? AND state = 'open'"
@@ -300,7 +300,7 @@ class AnswerLog:
         if owner in _ASKING:
             return True
         row = connection.execute("SELECT host, pid, seen FROM asker WHERE owner = ?", (owner,)).fetchone()
-        if row is None or time.time() - row[2] > _SILENCE:
+        if row is None or self.database.now() - row[2] > _SILENCE:
             return False
         return row[0] != self._host or (row[1] != os.getpid() and _runs(row[1]))
 
@@ -311,6 +311,14 @@ def _answer(row: tuple[Any, ...]) -> Answer:
 
 
 _ASKING: set[str] = set()  # the askers of this process
+
+
+def _machine() -> str:
+    """Where a number means the same process: this machine since its start and, on Linux, this container."""
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
+    return f"{socket.gethostname()} {uuid.getnode():x}"
 
 
 def _runs(pid: int) -> bool:

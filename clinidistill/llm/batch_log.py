@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from clinidistill.database import Connection
 from clinidistill.llm.answers import Answer, AnswerLog
 
 __all__ = ["Batch", "BatchLog"]
@@ -52,32 +51,36 @@ class BatchLog:
         """The owner of a batch's claims."""
         return f"{_OWNER}{token}"
 
-    def open(self, connection: sqlite3.Connection, token: str, requests: int) -> None:
+    def now(self) -> float:
+        """Seconds since the epoch, by the clock that batches' times are taken from."""
+        return self._log.database.now()
+
+    def open(self, connection: Connection, token: str, requests: int) -> None:
         """Write down that a batch is about to be submitted."""
-        row = (token, self._teacher, self._log.owner, None, "open", requests, time.time())
+        row = (token, self._teacher, self._log.owner, None, "open", requests, self.now())
         connection.execute("INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
-    def find(self, connection: sqlite3.Connection, token: str) -> Batch | None:
+    def find(self, connection: Connection, token: str) -> Batch | None:
         """A batch, if it is open."""
         query = "SELECT token, submitter, id, requests, created FROM batch WHERE token = ? AND state = 'open'"
         row = connection.execute(query, (token,)).fetchone()
         return None if row is None else Batch(*row)
 
-    def holder(self, connection: sqlite3.Connection, key: str, after: int) -> str | None:
+    def holder(self, connection: Connection, key: str, after: int) -> str | None:
         """The token of the open batch that a question is in."""
-        query = "SELECT owner FROM answer WHERE key = ? AND turn >= ? AND owner GLOB ? ORDER BY turn DESC"
-        row = connection.execute(query, (key, after, f"{_OWNER}*")).fetchone()
+        query = "SELECT owner FROM answer WHERE key = ? AND turn >= ? AND owner LIKE ? ORDER BY turn DESC"
+        row = connection.execute(query, (key, after, f"{_OWNER}%")).fetchone()
         return None if row is None else str(row[0][len(_OWNER) :])
 
-    def is_orphan(self, connection: sqlite3.Connection, batch: Batch) -> bool:
+    def is_orphan(self, connection: Connection, batch: Batch) -> bool:
         """Whether nobody is submitting a batch any more."""
         return not self._log.is_alive(connection, batch.submitter)
 
-    def identify(self, connection: sqlite3.Connection, token: str, id_: str) -> None:
+    def identify(self, connection: Connection, token: str, id_: str) -> None:
         """Note a batch's id at the API."""
         connection.execute("UPDATE batch SET id = ? WHERE token = ?", (id_, token))
 
-    def disown(self, connection: sqlite3.Connection, token: str, id_: str, keys: Collection[str]) -> bool:
+    def disown(self, connection: Connection, token: str, id_: str, keys: Collection[str]) -> bool:
         """Take an id from a batch if none of its questions is among `keys`, which the batch of that id has answered.
 
         It goes to the batch that they are of; where that is none of ours, it is on record as another's.
@@ -93,17 +96,17 @@ class BatchLog:
         if owner is not None:
             self.identify(connection, owner, id_)
         else:
-            row = (id_, self._teacher, "", id_, "foreign", len(keys), time.time())
-            connection.execute("INSERT OR IGNORE INTO batch VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            row = (id_, self._teacher, "", id_, "foreign", len(keys), self.now())
+            connection.execute("INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
         return True
 
-    def ids(self, connection: sqlite3.Connection) -> set[str]:
+    def ids(self, connection: Connection) -> set[str]:
         """The ids of all batches in the store."""
         return {id_ for (id_,) in connection.execute("SELECT id FROM batch WHERE id IS NOT NULL")}
 
     def close(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         token: str,
         state: Literal["collected", "failed", "lost"],
         answers: Mapping[str, bytes],
@@ -127,7 +130,7 @@ class BatchLog:
         found = connection.execute("SELECT teacher, created, state FROM batch WHERE token = ?", (token,)).fetchone()
         if found is None or found[2] != "open":
             return {}
-        teacher, owner, seconds = found[0], self.owner(token), time.time() - found[1]
+        teacher, owner, seconds = found[0], self.owner(token), self.now() - found[1]
         held = connection.execute("SELECT id, key, turn, reserved_usd FROM answer WHERE owner = ?", (owner,)).fetchall()
         kept: dict[str, Answer | None] = {}
         for id_, key, turn, reserved in held:
@@ -141,12 +144,12 @@ class BatchLog:
         connection.execute("UPDATE batch SET state = ? WHERE token = ?", (state, token))
         return kept
 
-    def _release(self, connection: sqlite3.Connection, teacher: str, owner: str, billed: bool) -> None:
+    def _release(self, connection: Connection, teacher: str, owner: str, billed: bool) -> None:
         """What :meth:`AnswerLog.release` does, to all that an owner holds."""
         if billed:
             connection.execute("UPDATE answer SET lost_usd = lost_usd + reserved_usd WHERE owner = ?", (owner,))
         else:
-            query = "SELECT total(reserved_usd) FROM answer WHERE owner = ?"
+            query = "SELECT coalesce(sum(reserved_usd), 0) FROM answer WHERE owner = ?"
             self._log.spend(connection, teacher, -connection.execute(query, (owner,)).fetchone()[0])
         connection.execute("DELETE FROM answer WHERE owner = ? AND lost_usd = 0", (owner,))
         connection.execute("UPDATE answer SET owner = NULL, reserved_usd = 0 WHERE owner = ?", (owner,))

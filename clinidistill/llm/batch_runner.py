@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, Self, TypeAlias, TypeVar
@@ -170,7 +169,7 @@ class BatchRunner:
             if await self._ledger.write(partial(self._batches.is_orphan, batch=batch)):
                 if (id_ := await self._search(batch)) is not None:
                     return id_
-                if time.time() > batch.created + self._poll_seconds:  # an API may list a batch late
+                if self._batches.now() > batch.created + self._poll_seconds:  # an API may list a batch late
                     await self._close(token, "lost")
                     return None
             await asyncio.sleep(self._poll_seconds)

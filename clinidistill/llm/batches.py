@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import sqlite3
 import time
 import uuid
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Self, TypeAlias
 
 import httpx
 
+from clinidistill.database import Connection
 from clinidistill.errors import LabelingStopped
 from clinidistill.llm.answers import Answer, Claim, Question
 from clinidistill.llm.asker import Asker, Carrier, NotNow
@@ -200,7 +200,7 @@ class BatchAsker(Asker):
             _tell(waiting, NotNow() if running else spent)
 
     def _claim(
-        self, connection: sqlite3.Connection, token: str, gathered: Sequence[_Waiting]
+        self, connection: Connection, token: str, gathered: Sequence[_Waiting]
     ) -> list[_Place | LabelingStopped | None]:
         """Claims for a new batch and its place in the log, in one transaction."""
         places: list[_Place | LabelingStopped | None] = []

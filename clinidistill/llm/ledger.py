@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
+from clinidistill.database import Connection
 from clinidistill.errors import LabelingStopped
 from clinidistill.llm.answers import Answer, AnswerLog, Claim, Question
 from clinidistill.llm.types import Usage
@@ -15,7 +15,7 @@ from clinidistill.llm.types import Usage
 __all__ = ["Ledger"]
 
 T = TypeVar("T")
-_Entry = Callable[[sqlite3.Connection], Any]
+_Entry = Callable[[Connection], Any]
 _Waiting = tuple[asyncio.Future[Answer | Claim | None], Question, int]
 _PULSE = 20.0  # seconds between two signs of life
 _PATIENCE = 0.5  # seconds between two looks at what another process is asking
@@ -109,7 +109,7 @@ class Ledger:
         self._enter(lambda connection: self._log.keep(connection, self._teacher, claim, body, seconds), future)
         return await asyncio.shield(future)
 
-    async def write(self, entry: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, entry: Callable[[Connection], T]) -> T:
         """Do something else in the next transaction; when this returns, it is committed.
 
         Raises:
@@ -120,7 +120,7 @@ class Ledger:
         return await asyncio.shield(future)
 
     def claim_for(
-        self, connection: sqlite3.Connection, owner: str, question: Question, after: int
+        self, connection: Connection, owner: str, question: Question, after: int
     ) -> Answer | Claim | LabelingStopped | None:
         """As :meth:`claim`, at once, for an owner of its own; the budget's end is returned.
 
@@ -184,7 +184,7 @@ class Ledger:
         for future, value in results:
             self._resolve(future, value)
 
-    def _grant(self, connection: sqlite3.Connection, claims: list[_Waiting]) -> list[tuple[asyncio.Future[Any], Any]]:
+    def _grant(self, connection: Connection, claims: list[_Waiting]) -> list[tuple[asyncio.Future[Any], Any]]:
         """Answers and claims for those who wait, as far as the budget reaches."""
         results: list[tuple[asyncio.Future[Any], Any]] = []
         for future, question, after in claims:
@@ -202,12 +202,12 @@ class Ledger:
             results.append((future, got))
         return results
 
-    def _is_affordable(self, connection: sqlite3.Connection, bound: float) -> bool:
+    def _is_affordable(self, connection: Connection, bound: float) -> bool:
         if not self._proven and self._flying:  # the first request goes alone, to show what the API charges
             return False
         return self._affords(connection, bound)
 
-    def _affords(self, connection: sqlite3.Connection, bound: float) -> bool:
+    def _affords(self, connection: Connection, bound: float) -> bool:
         if self._budget is None:
             return True
         return self._log.committed_usd(connection, self._teacher) + bound <= self._budget

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from clinidistill.database import has_password, is_server
 from clinidistill.errors import ConfigError, DataError
 from clinidistill.settings import Settings
 
@@ -100,8 +101,10 @@ class _Resolver:
             raise ConfigError(
                 f'a key does not belong in a {self.what}; name the variable that holds it: api_key = "${{MY_KEY}}"'
             )
+        if has_password(value):
+            raise ConfigError(f"a password does not belong in a {self.what}; leave it to PGPASSWORD or .pgpass")
         text = _VARIABLE.sub(self._variable, value)
-        if key in _PATHS and not Path(text).is_absolute() and not text.startswith("${"):
+        if key in _PATHS and not is_server(text) and not Path(text).is_absolute() and not text.startswith("${"):
             # A base may also be a package's or a hub's name, and a model an API's: only what is there is a path.
             local = self.folder / text
             return str(local) if key not in _NAMES_TOO or local.exists() else text

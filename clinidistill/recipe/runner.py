@@ -130,7 +130,7 @@ class _Run:
         asked = self.asked if teachers is None else teachers
         if not asked:
             return Labels(documents, (), lambda _, __: {})
-        store, remote = self.folder / "labels.sqlite", self.recipe.allow_remote
+        store, remote = self.recipe.store or self.folder / "labels.sqlite", self.recipe.allow_remote
         return label(documents, asked, store, allow_remote=remote, progress=self.progress)
 
     def _spend(self, plan: Select, train: Dataset, dev: Dataset | None) -> tuple[Labels, Dataset, Path]:

@@ -89,6 +89,9 @@ class Recipe(Declared):
     data: Data
     teachers: list[Component] = Field(min_length=1)
     allow_remote: bool = Field(False, description="Let notes leave this machine, for teachers that send them.")
+    store: str | None = Field(
+        None, description="Label store: a file, or a URL of PostgreSQL; None: labels.sqlite in the run folder."
+    )
     select: Select | None = Field(None, description="Have paid teachers label only the notes that teach most.")
     aggregator: Component = Component(use="majority")
     student: Component

@@ -24,7 +24,7 @@ class Session:
     """What a run lends its teachers; see :meth:`Teacher.attach`.
 
     Args:
-        database: the label store's file, for teachers that keep more than annotations there.
+        database: the label store's tables, for teachers that keep more than annotations there.
         allow_remote: whether the caller lets notes leave this machine.
         retry_failures: whether what failed in an earlier run is to be asked again.
         offline: whether only answers at hand count, and nothing may be asked.
@@ -105,6 +105,13 @@ class Teacher(Component, ABC):
     def attach(self, session: Session) -> Teacher:
         """The teacher for a run over many documents: itself, or a copy that uses what the session lends."""
         return self
+
+    def luggage(self) -> bytes | None:
+        """What a copy of it in another process would else make anew, for its :meth:`unpack`; None where that is quick."""
+        return None
+
+    def unpack(self, luggage: bytes | memoryview) -> None:
+        """Take what another made: its :meth:`luggage`, which is trusted to be that."""
 
     def estimate(self, documents: Iterable[Document], database: Database | None = None) -> Estimate:
         """What marking documents would take; nothing is sent. By default no requests, and no cost unless it is remote.

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
-from clinidistill.database import Database
+from clinidistill.database import Database, open_database
 from clinidistill.datasets import load_dataset
 from clinidistill.errors import ClinidistillError, ConfigError, OptionError
 from clinidistill.llm.answers import ANSWER_TABLES, AnswerLog
@@ -215,7 +215,7 @@ class LanguageModelTeacher(Teacher):
             ServerDownError: if the server gives nothing but faults.
             StoreError: if the store cannot be written.
         """
-        session = self._session or Session(Database(":memory:", (ANSWER_TABLES,), "SELECT 1"))
+        session = self._session or Session(open_database(":memory:", (ANSWER_TABLES,), "SELECT 1"))
         if not session.offline:
             self.check_remote(session.allow_remote)
         if self._budget_usd is not None and self.price is None:

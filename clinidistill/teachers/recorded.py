@@ -44,7 +44,7 @@ class RecordedTeacher(Teacher):
     has the answer under the first that was asked about; the others are failures here.
 
     Args:
-        path: the file.
+        path: the file, or the URL of a store in PostgreSQL.
         model: whose answers; needed where there are several. In a store, the model as the API named it.
         prompt: answers to which prompt; needed where there are several. In a store, the fingerprint of the teacher
             that asked, or its beginning.
@@ -88,7 +88,7 @@ class RecordedTeacher(Teacher):
             raise OptionError(f"labels must be several names, not one string; write labels=[{labels!r}]")
         self._wanted = labels if task is None else Task.of(task).labels
         self._format = format
-        self._recording = open_recording(Path(path).expanduser(), model, prompt, provider)
+        self._recording = open_recording(path, model, prompt, provider)
 
     @cached_property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clinidistill.component import digest
-from clinidistill.database import Database
+from clinidistill.database import is_server, open_database
 from clinidistill.datasets.files import decode, located, read_lines
 from clinidistill.errors import ConfigError, DataError, OptionError, ProviderError
 from clinidistill.llm.answers import AnswerLog
@@ -56,7 +56,9 @@ class Recording(Protocol):
         """The answers about one document."""
 
 
-def open_recording(path: Path, model: str | None, prompt: str | None, provider: str | Provider | None) -> Recording:
+def open_recording(
+    path: str | Path, model: str | None, prompt: str | None, provider: str | Provider | None
+) -> Recording:
     """The chosen answers of a file; see :class:`~clinidistill.teachers.recorded.RecordedTeacher`.
 
     Raises:
@@ -64,6 +66,9 @@ def open_recording(path: Path, model: str | None, prompt: str | None, provider: 
         DataError: with file and line, if a line is no answer, or the file cannot be read.
         StoreError: if a store cannot be read.
     """
+    if is_server(path):
+        return _Stored(path, model, prompt, provider)
+    path = Path(path).expanduser()
     try:
         with path.open("rb") as file:
             is_store = file.read(len(_SQLITE)) == _SQLITE
@@ -147,8 +152,9 @@ def _line(number: int, line: str) -> _Line:
 class _Stored:
     """Raw answers in a label store, read with the API that gave them."""
 
-    def __init__(self, path: Path, model: str | None, prompt: str | None, provider: str | Provider | None):
-        self._database = Database(path, (), "SELECT count(*) FROM answer WHERE 0", read_only=True)
+    def __init__(self, place: str | Path, model: str | None, prompt: str | None, provider: str | Provider | None):
+        self._database = open_database(place, (), "SELECT count(*) FROM answer WHERE 1 = 0", read_only=True)
+        path = self._database.path
         self._log = AnswerLog(self._database)
         there = self._database.query(
             "SELECT teacher, model, count(*) FROM answer WHERE body IS NOT NULL GROUP BY 1, 2 ORDER BY 3 DESC"
@@ -183,8 +189,8 @@ class _Stored:
 
     def _rows(self, columns: str) -> list[Any]:
         return self._database.query(
-            f"SELECT {columns} FROM answer WHERE teacher = ? AND body IS NOT NULL AND (? IS NULL OR model = ?) "  # noqa: S608
-            "ORDER BY document, start, stop, sample, turn",
+            f"SELECT {columns} FROM answer WHERE teacher = ? AND body IS NOT NULL "  # noqa: S608
+            "AND (CAST(? AS TEXT) IS NULL OR model = ?) ORDER BY document, start, stop, sample, turn",
             (self._teacher, self._model, self._model),
         )
 
@@ -192,7 +198,7 @@ class _Stored:
         return _read(self._provider, body)
 
 
-def _chosen(path: Path, option: str, wanted: str | None, there: set[str | None]) -> str | None:
+def _chosen(path: str | Path, option: str, wanted: str | None, there: set[str | None]) -> str | None:
     """The model or prompt that is meant: the one that is named, or the only one."""
     listed = ", ".join(sorted(name or "(none)" for name in there))
     if wanted is not None and wanted not in there:

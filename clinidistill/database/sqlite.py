@@ -1,4 +1,4 @@
-"""One SQLite file that is ours: opened, checked, brought up to date, and shared by threads and processes."""
+"""A label store in one SQLite file: opened, checked, brought up to date, and shared by threads and processes."""
 
 from __future__ import annotations
 
@@ -13,36 +13,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from clinidistill.database.base import Database
 from clinidistill.errors import StoreError
 
-__all__ = ["DAMAGE", "Database"]
+__all__ = ["SqliteDatabase"]
 
 _APPLICATION = 0x636C6473  # "clds", in the file's header
 _BROKEN = (sqlite3.Error, UnicodeDecodeError)  # SQLite's own words may be damaged too
 
-DAMAGE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
-"""What reading a row of a damaged or hostile file may raise; see :meth:`Database.reading`."""
 
-
-class Database:
-    """A connection to a label store's file, made when absent.
-
-    Every method may be called from any thread; processes open their own.
-
-    Args:
-        path: the file; ``":memory:"`` keeps everything in memory.
-        versions: for each version of the file's layout the statements that lead to it from the one before; the
-            last is today's.
-        probe: a query that fails where the tables are not as they should be.
-        read_only: open a file that is there, and leave it as it is, whichever version it has.
-
-    Raises:
-        StoreError: naming the file, if it is no label store, comes from a newer clinidistill, is damaged, or
-            cannot be opened. Every method raises it when the file cannot be read or written.
-    """
+class SqliteDatabase(Database):
+    """A connection to a label store's file, made when absent; see :func:`~clinidistill.database.open_database`."""
 
     def __init__(self, path: str | Path, versions: Sequence[Sequence[str]], probe: str, *, read_only: bool = False):
-        self.path = str(path)
+        super().__init__(str(path))
         self._versions = versions
         self._read_only = read_only
         self._lock = threading.RLock()
@@ -63,8 +47,7 @@ class Database:
             self.close()
             raise
 
-    def query(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
-        """All rows of a query."""
+    def query(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock:
             try:
                 return self._connection.execute(sql, values).fetchall()
@@ -73,7 +56,6 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing: committed when the block ends, rolled back when it raises."""
         with self._lock:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -86,19 +68,10 @@ class Database:
             except _BROKEN as error:
                 raise self._error(error) from error
 
-    @contextmanager
-    def reading(self, what: str) -> Iterator[None]:
-        """Turns what reading damaged rows raises into a StoreError that names the file."""
-        try:
-            yield
-        except DAMAGE as error:
-            raise StoreError(
-                f"{self.path}: {what} is damaged ({type(error).__name__}); restore the file from a copy, or move it "
-                "away and label again"
-            ) from error
+    def now(self) -> float:
+        return time.time()
 
     def close(self) -> None:
-        """Close the file; done by itself when the database is no longer used."""
         with self._lock:
             self._finalizer()
 

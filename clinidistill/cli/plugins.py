@@ -1,0 +1,75 @@
+"""Commands for authors of plugins: what there is, and a package to begin with."""
+
+from __future__ import annotations
+
+import enum
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from clinidistill.cli.common import out
+
+__all__ = ["new_plugin", "plugins"]
+
+
+class Group(enum.StrEnum):
+    """Groups of components."""
+
+    teachers = "teachers"
+    students = "students"
+    datasets = "datasets"
+    aggregators = "aggregators"
+    providers = "providers"
+    terminologies = "terminologies"
+
+
+class PluginKind(enum.StrEnum):
+    """Kinds of components, one of each group."""
+
+    teacher = "teacher"
+    student = "student"
+    dataset = "dataset"
+    aggregator = "aggregator"
+    provider = "provider"
+    terminology = "terminology"
+
+
+def plugins(
+    group: Annotated[Group | None, typer.Argument(help="One group; all by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List what can be loaded by name, built-in or from other packages, and what is broken."""
+    import clinidistill as cd
+
+    groups = [group] if group is not None else list(Group)
+    found = [(each.value, info) for each in groups for info in cd.available(each.value)]
+    fields = ("name", "package", "state", "summary", "error")
+    if as_json:
+        rows = [{"group": name} | {field: getattr(info, field) for field in fields} for name, info in found]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("group", "name", "package", "state", "summary", box=None)
+    for name, info in found:
+        table.add_row(name, info.name, info.package, info.state, info.error or info.summary)
+    out.print(table, markup=False)
+
+
+def new_plugin(
+    kind: Annotated[PluginKind, typer.Argument(help="What the package is to bring.")],
+    name: Annotated[str, typer.Argument(help="Of the package, and of what loads by name: my-teacher.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The package's folder; NAME by default.", show_default=False)
+    ] = None,
+) -> None:
+    """Write a package with a working teacher, student, …: source, tests and entry point, ready to install."""
+    from clinidistill.scaffold import KINDS
+    from clinidistill.scaffold import new_plugin as write_plugin
+
+    folder = write_plugin(kind, name, output)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        out.print(f"  {file}", highlight=False, markup=False)
+    steps = [f"cd {folder}", "pip install -e '.[dev]'", "pytest", f"clinidistill plugins {KINDS[kind].group}"]
+    out.print("\nNow:\n", *(f"  {step}\n" for step in steps), sep="", highlight=False, markup=False, soft_wrap=True)

@@ -85,13 +85,12 @@ class Brat(FileDataset):
             return Document(key, text, covers=frozenset())  # nobody looked for anything
         spans: dict[str, Span] = {}
         references: list[tuple[int, str, str]] = []
-        for number, ended in _decoded(annotations):
-            line = ended.removesuffix("\n").removesuffix("\r")
+        for number, line in self.lines(annotations):
             with located(annotations, number):
                 if match := _TEXT_BOUND.fullmatch(line):
                     if match[1] in spans:
                         raise DataError(f"a second {match[1]}; annotation ids must be unique")
-                    spans[match[1]] = self._span(text, *match.group(2, 3, 4))
+                    spans[match[1]] = self.span(text, *match.group(2, 3, 4))
                 elif match := _REFERENCE.fullmatch(line):
                     references.append((number, match[1], match[2]))
                 elif line.strip() and not _OTHER.match(line):
@@ -104,7 +103,16 @@ class Brat(FileDataset):
                 raise DataError(f"normalises {target}, which is not in the file", path=annotations, line=number)
         return self.select(Document(key, text, tuple(spans.values())))
 
-    def _span(self, text: str, label: str, offsets: str, mention: str) -> Span:
+    def lines(self, annotations: Path) -> Iterator[tuple[int, str]]:
+        """The lines of an ``.ann``, numbered, without their endings; override to mend them."""
+        return ((number, line.removesuffix("\n").removesuffix("\r")) for number, line in _decoded(annotations))
+
+    def span(self, text: str, label: str, offsets: str, mention: str) -> Span:
+        """The mention that a text-bound annotation marks; override to read others than this format's.
+
+        Raises:
+            SpanError: if it reaches outside the text, or the text has something else there.
+        """
         fragments = tuple((int(start), int(end)) for start, end in map(str.split, offsets.split(";")))
         span = quoted(text, Span(fragments[0][0], fragments[-1][1], label, fragments=fragments), mention)
         return replace(span, fragments=()) if self.fragments == "join" else span

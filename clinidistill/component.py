@@ -43,11 +43,14 @@ class Component:
         registered_name: the name it was registered under (set by the registry).
         version: raise it when the component's behaviour changes though its options do not.
         display_options: names of options that only change how it is shown; not in the fingerprint.
+        deterministic: whether it answers the same each time. A component that does not says so, on the class or as a
+            property.
     """
 
     registered_name: ClassVar[str | None] = None
     version: ClassVar[str] = "1"
     display_options: ClassVar[frozenset[str]] = frozenset({"name"})
+    deterministic: bool = True
 
     __signature__ = _OptionsSignature()
     _options: dict[str, Any]

@@ -1,0 +1,62 @@
+"""Notes that components are tried on: ordinary ones, and text that careless code miscounts or chokes on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from clinidistill.types import Document
+
+__all__ = ["CANARY", "HOSTILE", "LONE_SURROGATE", "documents_of", "quotes", "sample_documents"]
+
+CANARY = "qzcanaryqz patient Zebulon Quixworth"
+"""Stands in notes, and nowhere else."""
+
+HOSTILE = (
+    "😀𝒜👩🏽‍⚕️",  # more than one UTF-16 unit each
+    "e\u0301a\u0308o\u0302\u0323",  # combining marks, one character when composed
+    "naïve Größe µg",  # more than one byte each
+    "İİ ßß ﬁﬁ",  # longer or shorter in another case or form
+    "שלום \u202eabc\u202c مرحبا",  # right to left, with marks that turn the direction
+    "\u200b\u200d\ufeff\u2060\xad",  # no width
+    "\x00\x00",
+    " \t \x0b\x0c  ",
+    "\r\n\r\n",
+    "a\x85b\u2028c\u2029d\x1ce",  # what only some call line breaks
+)
+
+LONE_SURROGATE = "\ud83d\udc8a \ud800 pill"
+"""Documents may hold these; UTF-8 does not."""
+
+
+@cache
+def sample_documents() -> tuple[Document, ...]:
+    """Six of the demo notes, without spans."""
+    from clinidistill.demo.dataset import DemoNotes
+
+    return tuple(note.without_spans() for note, _ in zip(DemoNotes("dev"), range(6), strict=False))
+
+
+def documents_of(given: Iterable[Document | str] | None) -> tuple[Document, ...]:
+    """What the caller gave as documents without spans; the samples where that is None."""
+    if given is None:
+        return sample_documents()
+    return tuple(
+        each.without_spans() if isinstance(each, Document) else Document(str(number), each)
+        for number, each in enumerate(given)
+    )
+
+
+def quotes(message: str, texts: Iterable[str]) -> bool:
+    """Whether a message quotes from texts: the canary, or three words in a row, of 12 characters or more."""
+    if any(word in message for word in CANARY.split() if word != "patient"):
+        return True
+    said = set(_triples(message))
+    return bool(said) and any(not said.isdisjoint(_triples(text)) for text in texts)
+
+
+def _triples(text: str) -> Sequence[str]:
+    words = re.findall(r"\w+", text)
+    triples = (" ".join(three) for three in zip(words, words[1:], words[2:], strict=False))
+    return [triple for triple in triples if len(triple) >= 12]

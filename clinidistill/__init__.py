@@ -31,6 +31,7 @@ _HOMES = {
     "clinidistill.aggregation.agreement": ("Agreement", "agreement"),
     "clinidistill.aggregation.review": ("review_queue",),
     "clinidistill.datasets": ("Dataset", "MemoryDataset", "load_dataset", "register_dataset"),
+    "clinidistill.datasets.leakage": ("Leakage", "check_leakage"),
     "clinidistill.distiller": ("Distiller", "History"),
     "clinidistill.costs": ("Economics", "InferenceBenchmark", "benchmark_inference", "economics"),
     "clinidistill.evaluation": (
@@ -118,6 +119,8 @@ if TYPE_CHECKING:
     from clinidistill.datasets import MemoryDataset as MemoryDataset
     from clinidistill.datasets import load_dataset as load_dataset
     from clinidistill.datasets import register_dataset as register_dataset
+    from clinidistill.datasets.leakage import Leakage as Leakage
+    from clinidistill.datasets.leakage import check_leakage as check_leakage
     from clinidistill.distiller import Distiller as Distiller
     from clinidistill.distiller import History as History
     from clinidistill.evaluation import Comparison as Comparison

@@ -9,7 +9,7 @@ A run folder holds::
     stages.json         what is done, and from what       gold_last/        the student, with dev labels on top
     test.jsonl          the test documents                results.md        the scores as a table
     predictions.jsonl   what each system says of them     evidence.json     agreement, ranking, costs, the data
-    selection.json      which notes paid teachers label, round by round, if the recipe has them selected
+    selection.json      what paid teachers label          leakage.json      documents that stand in two parts
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 from clinidistill.aggregation import Aggregator, load_aggregator
 from clinidistill.component import digest, shown
 from clinidistill.datasets import Dataset, MemoryDataset, load_dataset
+from clinidistill.datasets.leakage import check_leakage
 from clinidistill.distiller import Distiller
 from clinidistill.errors import ConfigError
 from clinidistill.evaluation import evaluate
@@ -108,6 +109,7 @@ class _Run:
         train, dev, test = (self._part(name) for name in ("train", "dev", "test"))
         assert train is not None
         assert test is not None
+        write_json(self.folder / "leakage.json", check_leakage(train=train, dev=dev, test=test).to_dict())
         if self.recipe.select is None:
             train_labels = self._label(train)
             silver = self._aggregate(train_labels, dev)

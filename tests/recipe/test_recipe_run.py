@@ -74,7 +74,7 @@ precision = "fp32"
     return file
 
 
-def test_a_recipe_runs_to_its_end_and_leaves_a_whole_run_folder(recipe_file, tmp_path):
+def test_a_recipe_runs_to_its_end_and_leaves_a_whole_run_folder(recipe_file, tmp_path, caplog):
     result = cd.run(recipe_file, tmp_path / "run", progress=False)
     assert [system.name for system in result.systems] == [
         "drugs",
@@ -86,9 +86,12 @@ def test_a_recipe_runs_to_its_end_and_leaves_a_whole_run_folder(recipe_file, tmp
     names = {file.name for file in (tmp_path / "run").iterdir()}
     assert names >= {
         "recipe.json", "environment.json", "labels.sqlite", "silver.jsonl", "student", "human", "stages.json",
-        "history-student.json", "history-human.json", "scores.json", "results.md",
+        "history-student.json", "history-human.json", "scores.json", "results.md", "leakage.json",
     }  # fmt: skip
     assert "checkpoints" not in names
+    leaks = json.loads((tmp_path / "run" / "leakage.json").read_text())["leaks"]
+    assert [(leak["id"], leak["other_id"]) for leak in leaks] == [(f"n{n:02}", f"n{n + 24:02}") for n in range(16)]
+    assert "8 of 8 documents of test stand in train (24)" in caplog.text
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())
     by_name = {system["name"]: system["scores"] for system in scores["systems"]}
     assert by_name["symptoms"]["strict"]["micro"]["f1"] == 1.0

@@ -5,6 +5,7 @@ import os
 import signal
 import string
 import sys
+import uuid
 
 import pytest
 from hypothesis import settings
@@ -27,6 +28,27 @@ diabetes gout hypertension migraine pneumonia cough dizziness fatigue fever head
 def own_cache(tmp_path_factory):
     """The user's cache folder is left alone."""
     os.environ["CLINIDISTILL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server of our own."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'clinidistill[postgres]'")
+    from postgres_server import PostgresServer, find_binaries
+
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    with PostgresServer(binaries) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request, tmp_path):
+    """Where a label store can be made: a file, or a schema on a server."""
+    if request.param == "sqlite":
+        return tmp_path / "s.sqlite"
+    return request.getfixturevalue("postgres").url(f"s{uuid.uuid4().hex}")
 
 
 @pytest.fixture(scope="session")

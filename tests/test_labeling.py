@@ -414,10 +414,10 @@ if __name__ == "__main__":
 """
 
 
-def start(tmp_path, calls, total, who="a"):
+def start(tmp_path, place, calls, total, who="a"):
     script = tmp_path / "job.py"
     script.write_text(JOB)
-    arguments = [sys.executable, script, tmp_path / "s.sqlite", tmp_path / calls, str(total), who]
+    arguments = [sys.executable, script, str(place), tmp_path / calls, str(total), who]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -428,8 +428,8 @@ def finish(process):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
-def test_after_kill_9_a_run_goes_on_without_asking_again(tmp_path):
-    first = start(tmp_path, "first", 400)
+def test_after_kill_9_a_run_goes_on_without_asking_again(tmp_path, place):
+    first = start(tmp_path, place, "first", 400)
     calls = tmp_path / "first"
     deadline = time.monotonic() + 30
     while not calls.exists() or len(calls.read_text().splitlines()) < 220:
@@ -442,23 +442,23 @@ def test_after_kill_9_a_run_goes_on_without_asking_again(tmp_path):
 
     asked = calls.read_text().splitlines()
     notes = [Document(f"n{n}", f"Note {n}") for n in range(400)]
-    with LabelStore(tmp_path / "s.sqlite") as store:
+    with LabelStore(place) as store:
         (teacher,) = store.teachers()
         done = set(store.get(teacher.fingerprint, notes))
     assert 220 <= len(asked) < 400
     assert len(done) >= len(asked) - 65  # the last group, and the one being answered
 
-    assert finish(start(tmp_path, "second", 400)) == 400
+    assert finish(start(tmp_path, place, "second", 400)) == 400
     again = (tmp_path / "second").read_text().splitlines()
     assert not done & set(again)
     assert done | set(again) == {note.id for note in notes}
     assert max(Counter(again).values()) == 1
 
 
-def test_processes_label_into_one_file_at_the_same_time(tmp_path):
-    workers = [start(tmp_path, f"calls-{who}", 120, who) for who in "ab"]
+def test_processes_label_into_one_store_at_the_same_time(tmp_path, place):
+    workers = [start(tmp_path, place, f"calls-{who}", 120, who) for who in "ab"]
     assert [finish(worker) for worker in workers] == [120, 120]
-    with LabelStore(tmp_path / "s.sqlite") as store:
+    with LabelStore(place) as store:
         assert [(t.options, t.answered) for t in sorted(store.teachers(), key=lambda t: json.dumps(t.options))] == [
             ({"who": "a"}, 120),
             ({"who": "b"}, 120),

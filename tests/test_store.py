@@ -5,11 +5,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import uuid
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -39,13 +41,20 @@ def stored(store, annotation, document=NOTE, teacher=None):
     return fingerprint
 
 
-def test_an_annotation_comes_back_as_it_was(tmp_path):
+def change(place, *statements):
+    """Do to a store what only others would."""
+    with LabelStore(place) as store:
+        for statement in statements:
+            store.database.query(statement)
+
+
+def test_an_annotation_comes_back_as_it_was(place):
     annotation = Annotation(
         "n1", "Silent", SPANS, frozenset({"disease", "medication"}), None, {"input_tokens": 12}, 0.25, 1.5
     )
-    with LabelStore(tmp_path / "s.sqlite") as store:
+    with LabelStore(place) as store:
         fingerprint = stored(store, annotation)
-    with LabelStore(tmp_path / "s.sqlite") as store:
+    with LabelStore(place) as store:
         back = store.get(fingerprint, [NOTE], "Silent")["n1"]
     owned = Span(29, 37, "disease", source="Silent", fragments=((29, 31), (35, 37)))
     assert back.spans == (SPANS[0], owned)
@@ -72,27 +81,27 @@ def pairs_up(text):
     return text is not None and any("\ud800" <= a < "\udc00" <= b < "\ue000" for a, b in pairwise(text))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(notes_and_spans())
-def test_any_text_id_label_and_code_survive_even_lone_surrogates(drawn):
+def test_any_text_id_label_and_code_survive_even_lone_surrogates(place, drawn):
     note, spans = drawn
     if any(pairs_up(text) for span in spans for text in (span.label, span.code)):
         return
-    with LabelStore(":memory:") as store:
-        fingerprint = stored(store, Annotation(note.id, "t", tuple(spans)), note)
+    with LabelStore(place) as store:
+        fingerprint = stored(store, Annotation(note.id, "t", tuple(spans)), note, Silent(uuid.uuid4().hex))
         assert store.get(fingerprint, [note], "t")[note.id].spans == tuple(sorted(spans))
         assert store.outcomes(fingerprint, [note]) == {note.id: None}
 
 
-def test_numpy_scores_are_written_as_numbers():
-    with LabelStore(":memory:") as store:
+def test_numpy_scores_are_written_as_numbers(place):
+    with LabelStore(place) as store:
         fingerprint = stored(store, Annotation("n1", "t", (Span(0, 7, "x", np.float32(0.5)),), cost_usd=np.float32(1)))
         back = store.get(fingerprint, [NOTE], "t")["n1"]
     assert (back.spans[0].score, back.cost_usd) == (0.5, 1.0)
 
 
-def test_an_edited_note_or_another_id_is_another_document():
-    with LabelStore(":memory:") as store:
+def test_an_edited_note_or_another_id_is_another_document(place):
+    with LabelStore(place) as store:
         fingerprint = stored(store, Annotation("n1", "t"))
         assert store.outcomes(fingerprint, [Document("n1", TEXT + " "), Document("n2", TEXT)]) == {}
         assert store.get(fingerprint, [Document("n1", TEXT + " ")]) == {}
@@ -103,8 +112,8 @@ def test_the_key_tells_apart_where_the_id_ends_and_the_text_begins():
     assert document_key(Document("a\0b", "c")) != document_key(Document("a", "b\0c"))
 
 
-def test_spans_of_the_teacher_carry_the_name_it_goes_by_now():
-    with LabelStore(":memory:") as store:
+def test_spans_of_the_teacher_carry_the_name_it_goes_by_now(place):
+    with LabelStore(place) as store:
         fingerprint = stored(
             store, Annotation("n1", "old", (Span(0, 3, "x", source="old"), Span(1, 3, "x", source="z")))
         )
@@ -112,9 +121,9 @@ def test_spans_of_the_teacher_carry_the_name_it_goes_by_now():
     assert (back.teacher, [span.source for span in back.spans]) == ("new", ["new", "z"])
 
 
-def test_a_failure_gives_way_to_an_answer_and_an_answer_to_nothing():
+def test_a_failure_gives_way_to_an_answer_and_an_answer_to_nothing(place):
     failure, answer = Annotation("n1", "t", error="Timeout"), Annotation("n1", "t", (SPANS[0],))
-    with LabelStore(":memory:") as store:
+    with LabelStore(place) as store:
         fingerprint = stored(store, failure)
         assert store.outcomes(fingerprint, [NOTE]) == {"n1": "Timeout"}
         assert [(a.document_id, a.teacher, a.error) for a in store.failures()] == [("n1", "Silent", "Timeout")]
@@ -125,9 +134,26 @@ def test_a_failure_gives_way_to_an_answer_and_an_answer_to_nothing():
         assert store.get(fingerprint, [NOTE])["n1"].spans == answer.spans
 
 
-def test_teachers_are_listed_with_options_counts_and_cost():
+def test_names_sort_by_code_point_whatever_the_databases_language(place):
+    with LabelStore(place) as store:
+        for name in ("é", "Zoe", "amy", "_"):
+            stored(store, Annotation("n1", "t", error="Timeout"), teacher=Silent(name, name=name))
+        assert [failure.teacher for failure in store.failures()] == ["Zoe", "_", "amy", "é"]
+
+
+def test_a_nul_character_in_an_id_a_name_or_an_error_stands_in_no_ones_way(place):
+    note = Document("a\0b", TEXT)
+    with LabelStore(place) as store:
+        fingerprint = stored(store, Annotation("a\0b", "t", error="told \0"), note, Silent(name="nul\0"))
+        assert list(store.outcomes(fingerprint, [note])) == ["a\0b"]
+        assert store.get(fingerprint, [note])["a\0b"].failed
+        (failure,) = store.failures()
+        assert (failure.document_id[0], failure.document_id[-1], failure.teacher[:3]) == ("a", "b", "nul")
+
+
+def test_teachers_are_listed_with_options_counts_and_cost(place):
     teacher = Silent("disease", name="mine", model="m-1", examples=[1, 2])
-    with LabelStore(":memory:") as store:
+    with LabelStore(place) as store:
         stored(store, Annotation("n1", "t", cost_usd=0.5), teacher=teacher)
         stored(store, Annotation("n2", "t", error="Timeout", cost_usd=0.25), Document("n2", "x"), teacher)
         (record,) = store.teachers()
@@ -181,29 +207,22 @@ def test_a_place_that_cannot_be_opened_names_it_and_the_cure(tmp_path, place):
         LabelStore(tmp_path / place)
 
 
-def test_a_store_of_a_newer_version_asks_for_an_upgrade(tmp_path):
-    path = tmp_path / "s.sqlite"
-    LabelStore(path).close()
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 9")
-    connection.close()
+def test_a_store_of_a_newer_version_asks_for_an_upgrade(place):
+    LabelStore(place).close()
+    change(place, "PRAGMA user_version = 9" if isinstance(place, Path) else "UPDATE label_store SET version = 9")
     with pytest.raises(StoreError, match="version 9.*upgrade"):
-        LabelStore(path)
+        LabelStore(place)
 
 
-def test_a_store_without_its_tables_is_refused(tmp_path):
-    path = tmp_path / "s.sqlite"
-    LabelStore(path).close()
-    connection = sqlite3.connect(path)
-    connection.execute("DROP TABLE annotation")
-    connection.commit()
-    connection.close()
+def test_a_store_without_its_tables_is_refused(place):
+    LabelStore(place).close()
+    change(place, "DROP TABLE annotation")
     with pytest.raises(StoreError, match="damaged"):
-        LabelStore(path)
+        LabelStore(place)
 
 
-def test_a_closed_store_and_an_unregistered_teacher_say_so():
-    store = LabelStore(":memory:")
+def test_a_closed_store_and_an_unregistered_teacher_say_so(place):
+    store = LabelStore(place)
     with pytest.raises(StoreError, match="register the teacher"):
         store.add("nobody", [(NOTE, Annotation("n1", "t"))])
     store.close()
@@ -243,15 +262,17 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("column", "value"), HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_value_is_a_store_error_naming_the_file(tmp_path, column, value):
-    path = tmp_path / "s.sqlite"
-    with LabelStore(path) as store:
+def test_a_hostile_value_is_a_store_error_naming_the_place(place, column, value):
+    with LabelStore(place) as store:
         fingerprint = stored(store, Annotation("n1", "t", (SPANS[0],)))
-    connection = sqlite3.connect(path)
-    connection.execute(f"UPDATE annotation SET {column} = ?", (value,))
-    connection.commit()
-    connection.close()
-    with LabelStore(path) as store, pytest.raises(StoreError, match=r"s\.sqlite: .*damaged"):
+    if not isinstance(place, Path) and (isinstance(value, bytes) or column in {"cost_usd", "seconds"}):
+        pytest.skip("PostgreSQL holds no such value")
+    with LabelStore(place) as store:
+        store.database.query(f"UPDATE annotation SET {column} = ?", (value,))
+    with (
+        LabelStore(place) as store,
+        pytest.raises(StoreError, match=r"(s\.sqlite|postgresql://.*): .*damaged"),
+    ):
         store.get(fingerprint, [NOTE])
 
 
@@ -300,8 +321,8 @@ def test_a_lookup_uses_the_index(tmp_path):
     assert "SEARCH annotation USING PRIMARY KEY (teacher=? AND key=?)" in plan
 
 
-def test_threads_share_a_store():
-    store, faults = LabelStore(":memory:"), []
+def test_threads_share_a_store(place):
+    store, faults = LabelStore(place), []
     fingerprint = store.register(Silent())
 
     def work(n):
@@ -338,10 +359,11 @@ with LabelStore(sys.argv[1]) as store:
 """
 
 
-def test_processes_share_a_file_that_none_of_them_made(tmp_path):
-    path = tmp_path / "s.sqlite"
+def test_processes_share_a_store_that_none_of_them_made(place):
     workers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, path, str(n)], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(place), str(n)], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         for n in range(3)
     ]
     for worker in workers:  # let go together
@@ -350,34 +372,29 @@ def test_processes_share_a_file_that_none_of_them_made(tmp_path):
     for worker in workers:
         _, stderr = worker.communicate(timeout=60)
         assert worker.returncode == 0, stderr.decode()
-    with LabelStore(path) as store:
+    with LabelStore(place) as store:
         assert [teacher.answered for teacher in store.teachers()] == [100, 100, 100]
 
 
-def test_a_process_that_finds_the_file_made_meanwhile_uses_it(tmp_path):
-    class Late(LabelStore):
-        looks = 0
-
-        def _is_new(self):
-            self.looks += 1
-            return self.looks == 1 or super()._is_new()
-
-    with LabelStore(tmp_path / "s.sqlite") as first, Late(tmp_path / "s.sqlite") as second:
-        fingerprint = stored(first, Annotation("n1", "t"))
+def test_a_process_that_finds_the_store_made_meanwhile_uses_it(place, monkeypatch):
+    first = LabelStore(place)
+    fingerprint = stored(first, Annotation("n1", "t"))
+    look = "_is_new" if isinstance(place, Path) else "_version"
+    cls, late = type(first.database), [True if isinstance(place, Path) else 0]  # what it finds at its first look
+    found = getattr(cls, look)
+    monkeypatch.setattr(cls, look, lambda self: late.pop() if late else found(self))
+    with LabelStore(place) as second:
+        assert not late
         assert second.outcomes(fingerprint, [NOTE]) == {"n1": None}
+    first.close()
 
 
-def test_a_writer_that_holds_the_file_too_long_is_reported(tmp_path):
-    path = tmp_path / "s.sqlite"
-    holder = sqlite3.connect(path, isolation_level=None)
-    with LabelStore(path) as store:
-        store.database.query("PRAGMA busy_timeout = 10")
-        holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match="another process is writing"):
+def test_a_writer_that_holds_the_store_too_long_is_reported(place):
+    with LabelStore(place) as store, LabelStore(place) as holder:
+        store.database.query("PRAGMA busy_timeout = 10" if isinstance(place, Path) else "SET lock_timeout = 10")
+        with holder.database.transaction(), pytest.raises(StoreError, match="another process is writing"):
             store.register(Silent())
-        holder.execute("ROLLBACK")
         store.register(Silent())
-    holder.close()
 
 
 def test_the_file_says_what_it_is(tmp_path):
@@ -393,16 +410,13 @@ def test_the_file_says_what_it_is(tmp_path):
     assert json.loads(spans) == [SPANS[0].to_dict()]
 
 
-def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path):
-    path = tmp_path / "s.sqlite"
-    with LabelStore(path) as store:
+def test_a_store_of_the_first_version_is_brought_up_to_date(place):
+    with LabelStore(place) as store:
         fingerprint = stored(store, Annotation("n1", "t", (SPANS[0],)))
-    with sqlite3.connect(path) as connection:
-        for table in ("answer", "batch", "spending", "asker", "turn"):
-            connection.execute(f"DROP TABLE {table}")
-        connection.execute("PRAGMA user_version = 1")
-    connection.close()
-    with LabelStore(path) as store:
+    drops = [f"DROP TABLE {table}" for table in ("answer", "batch", "spending", "asker", "turn")]
+    mark = "PRAGMA user_version = 1" if isinstance(place, Path) else "UPDATE label_store SET version = 1"
+    change(place, *drops, mark)
+    with LabelStore(place) as store:
         assert store.get(fingerprint, [NOTE])["n1"].spans[0].key == SPANS[0].key
         assert store.database.query("SELECT count(*) FROM answer") == [(0,)]
 

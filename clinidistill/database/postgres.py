@@ -104,14 +104,15 @@ class PostgresDatabase(Database):
     @contextmanager
     def transaction(self) -> Iterator[_Session]:
         with self._lock, self._telling():
-            self._first(lambda: self._connection.execute(self._begin))
-            self._writing, connection = True, self._connection
             try:
+                self._first(lambda: self._connection.execute(self._begin))
+                self._writing = True
                 yield self._session
-                connection.execute("COMMIT")
+                self._connection.execute("COMMIT")
             finally:
                 self._writing = False
-                if connection.info.transaction_status not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
+                connection = self._connection
+                if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
                     connection.execute("ROLLBACK")
 
     def now(self) -> float:

@@ -39,30 +39,29 @@ async def answer(ledger, asked, body=b"{}", cost=None):
     return kept
 
 
-def test_an_answer_is_in_the_file_as_soon_as_keep_returns(tmp_path):
-    path = tmp_path / "s.sqlite"
+def test_an_answer_is_in_the_file_as_soon_as_keep_returns(place):
 
     async def work(ledger, store):
         kept = await ledger.keep(await ledger.claim(question()), b"raw \xff", 0.5)
-        assert LabelStore(path).database.query("SELECT body, seconds FROM answer") == [(b"raw \xff", 0.5)]
+        assert LabelStore(place).database.query("SELECT body, seconds FROM answer") == [(b"raw \xff", 0.5)]
         return kept
 
-    assert in_ledger(work, LabelStore(path)).fresh
+    assert in_ledger(work, LabelStore(place)).fresh
 
 
-def test_a_question_is_asked_once_and_found_ever_after(tmp_path):
-    store = LabelStore(tmp_path / "s.sqlite")
+def test_a_question_is_asked_once_and_found_ever_after(place):
+    store = LabelStore(place)
     in_ledger(lambda ledger, _: answer(ledger, question(), b"first"), store)
 
     async def again(ledger, _):
         return await ledger.claim(question()), await ledger.find(question()), await ledger.find(question("k2"))
 
-    claimed, found, missing = in_ledger(again, LabelStore(store.path))
+    claimed, found, missing = in_ledger(again, LabelStore(place))
     assert claimed == found
     assert (found.body, found.fresh, missing) == (b"first", False, None)
 
 
-def test_a_later_turn_is_another_answer_beside_the_first():
+def test_a_later_turn_is_another_answer_beside_the_first(place):
     async def work(ledger, store):
         await answer(ledger, question(), b"bad")
         claim = await ledger.claim(question(), after=1)
@@ -70,20 +69,19 @@ def test_a_later_turn_is_another_answer_beside_the_first():
         assert (await ledger.find(question())).body == b"good"
         return store.database.query("SELECT turn, body FROM answer ORDER BY turn")
 
-    assert in_ledger(work) == [(0, b"bad"), (1, b"good")]
+    assert in_ledger(work, LabelStore(place)) == [(0, b"bad"), (1, b"good")]
 
 
-def test_what_another_asker_is_asking_is_not_asked_too(tmp_path):
-    path = tmp_path / "s.sqlite"
+def test_what_another_asker_is_asking_is_not_asked_too(place):
 
     async def work(ledger, store):
         claim = await ledger.claim(question())
-        async with Ledger(AnswerLog(LabelStore(path).database), "t") as other:
+        async with Ledger(AnswerLog(LabelStore(place).database), "t") as other:
             assert await other.claim(question()) is None
             await ledger.keep(claim, b"mine", 0.1)
             return await other.claim(question())
 
-    got = in_ledger(work, LabelStore(path))
+    got = in_ledger(work, LabelStore(place))
     assert isinstance(got, Answer)
     assert got.body == b"mine"
 
@@ -109,9 +107,8 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
-def test_a_killed_asker_loses_no_answer_and_what_it_had_in_flight_stays_spent(tmp_path):
-    path = tmp_path / "s.sqlite"
-    process = subprocess.Popen([sys.executable, "-c", DYING, str(path)])
+def test_a_killed_asker_loses_no_answer_and_what_it_had_in_flight_stays_spent(place):
+    process = subprocess.Popen([sys.executable, "-c", DYING, str(place)])
     assert process.wait() == -9
 
     async def work(ledger, store):
@@ -122,13 +119,13 @@ def test_a_killed_asker_loses_no_answer_and_what_it_had_in_flight_stays_spent(tm
         assert committed(store) == 0.625
         ledger.price(await ledger.keep(claim, b"{}", 0.1), "m", Usage(1, 1), 0.125)
 
-    store = LabelStore(path)
+    store = LabelStore(place)
     in_ledger(work, store, budget=1.0)
     assert committed(store) == 0.5
     assert store.database.query("SELECT lost_usd FROM answer WHERE key = 'k1'") == [(0.25,)]
 
 
-def test_a_budget_is_never_passed_whatever_is_in_flight():
+def test_a_budget_is_never_passed_whatever_is_in_flight(place):
     async def work(ledger, store):
         most, tasks = 0.0, set()
 
@@ -150,14 +147,14 @@ def test_a_budget_is_never_passed_whatever_is_in_flight():
         assert all(isinstance(outcome, LabelingStopped) for outcome in stopped)
         return most, len(stopped)
 
-    store = LabelStore(":memory:")
+    store = LabelStore(place)
     most, stopped = in_ledger(work, store, budget=1.0)
     assert most <= 1.0
     assert committed(store) == pytest.approx(0.03 * (60 - stopped))
     assert 0.9 < committed(store) <= 1.0  # stops only where not even one more request fits
 
 
-def test_the_first_request_goes_alone_and_shows_that_an_api_charges_more_than_it_could():
+def test_the_first_request_goes_alone_and_shows_that_an_api_charges_more_than_it_could(place):
     async def work(ledger, store):
         first = await ledger.claim(question("k0", bound=0.01))
         assert await ledger.claim(question("k1", bound=0.01)) is None
@@ -169,27 +166,27 @@ def test_the_first_request_goes_alone_and_shows_that_an_api_charges_more_than_it
         with pytest.raises(LabelingStopped, match=r"budget of \$0\.1 "):
             await ledger.claim(question("k2", bound=0.01))
 
-    in_ledger(work, budget=0.1)
+    in_ledger(work, LabelStore(place), budget=0.1)
 
 
 @pytest.mark.parametrize(("billed", "left", "rows"), [(False, 0.0, 0), (True, 0.5, 1)])
-def test_a_released_claim_frees_its_money_unless_it_may_have_been_billed(billed, left, rows):
+def test_a_released_claim_frees_its_money_unless_it_may_have_been_billed(place, billed, left, rows):
     async def work(ledger, store):
         ledger.release(await ledger.claim(question(bound=0.5)), billed=billed)
         assert isinstance(await ledger.claim(question(bound=0.0)), Claim)
         assert committed(store) == pytest.approx(left)
         return store.database.query("SELECT count(*) FROM answer WHERE lost_usd > 0")[0][0]
 
-    assert in_ledger(work) == rows
+    assert in_ledger(work, LabelStore(place)) == rows
 
 
-def test_an_answer_of_unknown_cost_keeps_what_was_reserved_for_it_spent():
-    store = LabelStore(":memory:")
+def test_an_answer_of_unknown_cost_keeps_what_was_reserved_for_it_spent(place):
+    store = LabelStore(place)
     in_ledger(lambda ledger, _: answer(ledger, question(bound=0.5)), store)
     assert committed(store) == 0.5
 
 
-def test_a_cancelled_claim_is_given_back(tmp_path):
+def test_a_cancelled_claim_is_given_back(place):
     async def work(ledger, store):
         task = asyncio.create_task(ledger.claim(question(bound=0.5)))
         await asyncio.sleep(0)
@@ -199,10 +196,10 @@ def test_a_cancelled_claim_is_given_back(tmp_path):
         assert isinstance(await ledger.claim(question(bound=0.25)), Claim)
         return committed(store)
 
-    assert in_ledger(work) == 0.25
+    assert in_ledger(work, LabelStore(place)) == 0.25
 
 
-def test_a_store_that_breaks_is_an_error_to_everyone_who_waits_on_it():
+def test_a_store_that_breaks_is_an_error_to_everyone_who_waits_on_it(place):
     async def work(ledger, store):
         claim = await ledger.claim(question())
         store.database.query("DROP TABLE answer")
@@ -211,16 +208,16 @@ def test_a_store_that_breaks_is_an_error_to_everyone_who_waits_on_it():
         )
         assert [type(result) for result in results] == [StoreError, StoreError]
 
-    in_ledger(work)
+    in_ledger(work, LabelStore(place))
 
 
-def test_a_store_that_breaks_while_claims_are_made_leaves_nobody_waiting():
+def test_a_store_that_breaks_while_claims_are_made_leaves_nobody_waiting(place):
     async def work(ledger, store):
         store.database.query("DROP TABLE answer")
         with pytest.raises(StoreError):
             await asyncio.wait_for(ledger.claim(question()), 5)
 
-    in_ledger(work)
+    in_ledger(work, LabelStore(place))
 
 
 def test_many_answers_go_in_few_transactions():

@@ -10,7 +10,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-
 
 .DEFAULT_GOAL = help
-.PHONY: help install demo test test-llm lint types contracts docs bench bench-gpu clean
+.PHONY: help install demo test test-llm lint types contracts site docs bench bench-gpu clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -36,8 +36,11 @@ types: $(READY)dev ## check types (mypy --strict)
 contracts: $(READY)dev ## check that each room imports only rooms below it (import-linter)
 	@$(BIN)/lint-imports
 
-docs: $(READY)dev ## run the code blocks of the documentation, follow its links
-	@$(BIN)/python -m pytest tests/test_docs.py --quiet
+site: $(READY)dev ## build the documentation site into site/; warnings are errors
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+docs: site ## build the site, run the code blocks of the documentation, follow its links
+	@$(BIN)/python -m pytest tests/test_docs.py tests/test_site.py --quiet
 
 bench: $(READY)bench ## run the benchmarks; prints their tables
 	@$(BIN)/python -m pytest benchmarks -o addopts= -o python_files="bench_*.py test_*.py" -s
@@ -46,7 +49,7 @@ bench-gpu: $(READY)bench ## train and predict on a GPU beside Hugging Face; toke
 	@$(BIN)/python benchmarks/gpu.py
 
 clean: ## delete .venv, caches and build output
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
+	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: made once, and again when pyproject.toml changes (entry points are written at installation).

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import string
 import sys
@@ -82,6 +83,19 @@ def tiny_base(tmp_path_factory):
     BertModel(config).save_pretrained(folder)
     BertTokenizerFast(tokenizer_object=tokenizer, model_max_length=64).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")  # its event loop must not outlive these tests
+def chromium():
+    """A headless browser, where there is one."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    there = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with api.sync_playwright() as playwright:
+        if not (there or os.path.exists(playwright.chromium.executable_path)):
+            pytest.skip("needs a Chromium: `playwright install chromium`, or CHROMIUM=path")
+        browser = playwright.chromium.launch(executable_path=there, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -1,7 +1,4 @@
-"""A run folder to report on; and a browser, where there is one."""
-
-import os
-import shutil
+"""A run folder to report on, and its page in a browser."""
 
 import pytest
 from report_runs import HOSTILE, notes, run_folder
@@ -11,18 +8,6 @@ from report_runs import HOSTILE, notes, run_folder
 def run(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the plots extra")
     return run_folder(tmp_path / "run", notes(25, HOSTILE))
-
-
-@pytest.fixture(scope="module")  # its event loop must not outlive these tests
-def chromium():
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    there = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    with api.sync_playwright() as playwright:
-        if not (there or os.path.exists(playwright.chromium.executable_path)):
-            pytest.skip("needs a Chromium: `playwright install chromium`, or CHROMIUM=path")
-        browser = playwright.chromium.launch(executable_path=there, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -123,19 +123,26 @@ class BratRelease(Corpus):
 
     def _places(self, split: str, files: PublishedFiles) -> list[str]:
         """What the names of a split's files begin with, as a pattern, up to the file's own name."""
-        outer = [files.root.resolve().name] if files.root.is_dir() else []
+        others = {name for other, names in self.folders.items() if other != split for name in names}
         for wanted in self.folders[split]:
             names = [name for deep in ("", "*/", "*/*/") for name in files.find(f"{wanted}/{deep}*.ann")]
-            folders = {name.rpartition("/")[0] for name in names or files.find("*.ann")}
-            if found := [each for each in folders if _lies_in([*outer, *each.split("/")], wanted.split("/"))]:
-                return sorted(f"{glob.escape(each)}/" if each else "" for each in found)
+            folders = {name.rpartition("/")[0] for name in names}
+            # The innermost name tells the split: test/trainingdata/train is not for the test.
+            found = [
+                each
+                for each in folders
+                if _depth(each, wanted) >= max((_depth(each, other) for other in others), default=0)
+            ]
+            if found:
+                return [f"{glob.escape(each)}/" for each in sorted(found)]
         return [f"{self.folders[split][0]}/"]
 
 
-def _lies_in(parts: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether the wanted folders, each a glob, stand one after another somewhere in a path."""
-    starts = range(len(parts) - len(wanted) + 1)
-    return any(all(fnmatchcase(parts[at + n].lower(), each) for n, each in enumerate(wanted)) for at in starts)
+def _depth(folder: str, wanted: str) -> int:
+    """Where the innermost of the folders that are the wanted ones, each a glob, ends in a path; 0 if there are none."""
+    parts, patterns = folder.lower().split("/"), wanted.split("/")
+    ends = range(len(patterns), len(parts) + 1)
+    return max((end for end in ends if all(map(fnmatchcase, parts[end - len(patterns) : end], patterns))), default=0)
 
 
 def _plain(mention: str) -> str:

@@ -205,6 +205,10 @@ def test_n2c2_2022_reads_its_newest_training_data_and_the_gold_test_set(tmp_path
     assert {each.text for each in documents} == {CMED_NOTE}
     assert mentions(documents[0]) == [("lisinopril", "medication"), ('"ASA"', "medication"), ("statin", "medication")]
     assert {each.covers for each in documents} == {frozenset({"medication"})}
+    with pytest.raises(
+        DataError, match=r"\*test\*gold\*/\*\.txt of test \(0 of 100\)"
+    ):  # though the folder's name has it
+        load("n2c2-2022", write(tmp_path / "test_it", pairs("train/", train, **cmed)), split="test").check()
     labels = {"Disposition": "changed"}
     assert {span.label for each in load("n2c2-2022", tmp_path, split="dev", labels=labels) for span in each.spans} == {
         "changed"

@@ -5,6 +5,8 @@ import tarfile
 import zipfile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import clinidistill as cd
 from clinidistill.datasets.corpora.line_tokens import LineTokens
@@ -72,6 +74,17 @@ def test_a_place_by_line_and_token_is_the_code_points_of_its_words(first, last, 
         first = last = (4, 0)
     start, end = LineTokens(NOTE).locate(first, last, quote)
     assert NOTE[start:end] == mention
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(st.sampled_from("ab.β🙂ßİ\xa0\x85\u2028 \t\r\n\x0b\x0c"), max_size=40))
+def test_lines_and_tokens_are_those_of_bytes_cut_at_white_space(text):
+    tokens, at = LineTokens(text), 0
+    for number, line in enumerate(text.encode().split(b"\n"), 1):
+        for n, word in enumerate(word.decode() for word in line.split()):
+            at = text.index(word, at)
+            assert tokens.locate((number, n), (number, n), word) == (at, at + len(word))
+            at += len(word)
 
 
 def test_the_nearest_of_several_is_meant():

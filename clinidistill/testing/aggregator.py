@@ -157,6 +157,20 @@ def documents_are_kept(case: AggregatorCase) -> None:
         broken("what combine returns gives something else when it is iterated again")
 
 
+@add(AGGREGATOR_RULES, "aggregator/determinism")
+def combines_alike(case: AggregatorCase) -> None:
+    """The same labels give the same silver, in any thread, or it declares `deterministic = False`."""
+    if not case.component.deterministic:
+        leave_out("it declares that it is not deterministic")
+    first = case.answers()
+    if case.answers() != first:
+        broken("fitted and asked again it gives another silver; fix seeds, or declare deterministic = False")
+    fitted = case.fitted()
+    for found in in_threads(lambda: [_comparable(each) for each in fitted.combine(case.labels)]):
+        if found != first:
+            broken("with several threads at a time it gives another silver; keep no state on self in combine_document")
+
+
 @add(AGGREGATOR_RULES, "aggregator/covers")
 def covers_what_teachers_knew(case: AggregatorCase) -> None:
     """A silver document covers what at least one teacher with a vote looked for, and its spans have such labels."""
@@ -211,20 +225,6 @@ def documents_by_themselves(case: AggregatorCase) -> None:
         alone = opinions.document.with_spans(fitted.combine_document(opinions))
         if not _alike(document, alone):
             broken(f"combine_document says something else of document {document.id!r} than combine does")
-
-
-@add(AGGREGATOR_RULES, "aggregator/determinism")
-def combines_alike(case: AggregatorCase) -> None:
-    """The same labels give the same silver, in any thread, or it declares `deterministic = False`."""
-    if not case.component.deterministic:
-        leave_out("it declares that it is not deterministic")
-    first = case.answers()
-    if case.answers() != first:
-        broken("fitted and asked again it gives another silver; fix seeds, or declare deterministic = False")
-    fitted = case.fitted()
-    for found in in_threads(lambda: [_comparable(each) for each in fitted.combine(case.labels)]):
-        if found != first:
-            broken("with several threads at a time it gives another silver; keep no state on self in combine_document")
 
 
 @add(AGGREGATOR_RULES, "aggregator/dev")
@@ -335,4 +335,4 @@ def notes_stay_private(case: AggregatorCase) -> None:
         broken("its repr or its logs hold text of notes; tell ids, labels and counts instead")
 
 
-AGGREGATOR_RULES[:0] = COMPONENT_RULES
+AGGREGATOR_RULES += COMPONENT_RULES

@@ -233,4 +233,4 @@ def notes_stay_private(case: DatasetCase) -> None:
         broken("its repr, its options or its logs hold text of notes; tell ids, places and counts instead")
 
 
-DATASET_RULES[:0] = COMPONENT_RULES
+DATASET_RULES += COMPONENT_RULES

@@ -26,7 +26,7 @@ HOSTILE = (
     "a\x85b\u2028c\u2029d\x1ce",  # what only some call line breaks
 )
 
-LONE_SURROGATE = "\ud83d\udc8a \ud800 pill"
+LONE_SURROGATE = "\ud83d pill \udc8a"
 """Documents may hold these; UTF-8 does not."""
 
 

@@ -175,6 +175,19 @@ def _numbers(value: Any) -> list[Any]:
     return [value] if isinstance(value, int) else []
 
 
+@add(PROVIDER_RULES, "provider/privacy")
+def messages_quote_nothing(case: ProviderCase) -> None:
+    """No error, log or warning quotes note or answer."""
+    said = json.dumps({"error": {"message": CANARY, "type": CANARY, "code": CANARY}, "detail": CANARY}).encode()
+    with listening() as heard:
+        case.component.build(Prompt(CANARY, (Message("user", CANARY),), _SCHEMA))
+        errors = [_error(case.component, _response(status, said)) for status in (200, 400, 401, 404, 429, 500)]
+        broken_off = [_error(case.component, _response(200, CANARY.encode()))]
+    views = [*heard, *(str(error) for error in [*errors, *broken_off] if error is not None)]
+    if any(quotes(view, [CANARY]) for view in views):
+        broken("an error or a log quotes what the API answered, which may quote the note; tell status and field names")
+
+
 @add(PROVIDER_RULES, "provider/key")
 def keys_go_into_headers(case: ProviderCase) -> None:
     """A key goes into headers, and into no address, body, repr or error; without one that is needed, ConfigError."""
@@ -291,19 +304,6 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from _paths(item, (*path, key))
 
 
-@add(PROVIDER_RULES, "provider/privacy")
-def messages_quote_nothing(case: ProviderCase) -> None:
-    """No error, log or warning quotes note or answer."""
-    said = json.dumps({"error": {"message": CANARY, "type": CANARY, "code": CANARY}, "detail": CANARY}).encode()
-    with listening() as heard:
-        case.component.build(Prompt(CANARY, (Message("user", CANARY),), _SCHEMA))
-        errors = [_error(case.component, _response(status, said)) for status in (200, 400, 401, 404, 429, 500)]
-        broken_off = [_error(case.component, _response(200, CANARY.encode()))]
-    views = [*heard, *(str(error) for error in [*errors, *broken_off] if error is not None)]
-    if any(quotes(view, [CANARY]) for view in views):
-        broken("an error or a log quotes what the API answered, which may quote the note; tell status and field names")
-
-
 def _response(status: int, body: bytes) -> httpx.Response:
     return httpx.Response(status, content=body, headers={"content-type": "application/json"})
 
@@ -315,10 +315,11 @@ def _error(provider: Provider, response: httpx.Response) -> ProviderError | None
     except ProviderError as error:
         return error
     except Exception as error:
-        broken(f"of a response {response.status_code} it raises {type(error).__name__}; raise a ProviderError")
+        fault = f"of a response {response.status_code} it raises {type(error).__name__}; raise a ProviderError"
+        broken(fault, "provider/hostile")
     if not isinstance(reply, Reply):
-        broken(f"read gives a {type(reply).__name__}; give a Reply")
+        broken(f"read gives a {type(reply).__name__}; give a Reply", "provider/hostile")
     return None
 
 
-PROVIDER_RULES[:0] = COMPONENT_RULES
+PROVIDER_RULES += COMPONENT_RULES

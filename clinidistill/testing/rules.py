@@ -87,16 +87,23 @@ class Case(ABC):
 
 
 class _Broken(Exception):
-    pass
+    def __init__(self, fault: str, rule: str | None):
+        super().__init__(fault)
+        self.rule = rule
 
 
 class _LeftOut(Exception):
     pass
 
 
-def broken(fault: str) -> NoReturn:
-    """Say that the component breaks the rule that is being tried: what it does, and how to mend it."""
-    raise _Broken(fault)
+def broken(fault: str, rule: str | None = None) -> NoReturn:
+    """Say that the component breaks a rule.
+
+    Args:
+        fault: what it does, and how to mend it.
+        rule: the id of the rule; None for the one that is being tried.
+    """
+    raise _Broken(fault, rule)
 
 
 def leave_out(reason: str) -> NoReturn:
@@ -110,6 +117,7 @@ def add(rules: list[Rule], name: str) -> Callable[[F], F]:
     def decorate(check: F) -> F:
         sentence = (inspect.getdoc(check) or "").partition("\n\n")[0].replace("\n", " ")
         rules.append(Rule(name, sentence, check))
+        _BY_ID[name] = rules[-1]
         return check
 
     return decorate
@@ -132,6 +140,7 @@ def try_one(rule: Rule, case: Case) -> str | None:
             reason = str(left_out)
         except _Broken as found:
             fault, cause = str(found), found.__cause__
+            rule = _BY_ID[found.rule or rule.id]
         except Exception as error:  # whatever a component raises
             fault, cause = f"it raised {describe(error)}", error
     if attempts and not case.remote:
@@ -152,9 +161,13 @@ def try_all(rules: Sequence[Rule], case: Case) -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
+_BY_ID: dict[str, Rule] = {}
+
+
 def _uses_no_network(case: Case) -> None:
     """It reaches no other machine unless it says so (`remote`)."""
     case.answers()
 
 
 NETWORK = Rule("component/network", inspect.getdoc(_uses_no_network) or "", _uses_no_network)
+_BY_ID[NETWORK.id] = NETWORK

@@ -21,6 +21,34 @@ COMPONENT_RULES: list[Rule] = []
 _PLANTED = "planted-secret-8d1f"
 
 
+@add(COMPONENT_RULES, "component/fingerprint-stable")
+def fingerprint_is_stable(case: Case) -> None:
+    """Its fingerprint is the same for every instance made alike, before and after work, and in every process."""
+    component, before = case.component, case.component.fingerprint
+    if not isinstance(before, str) or not before:
+        broken(f"its fingerprint is {type(before).__name__}; it has to be a string, and not empty")
+    if component.fingerprint != before:
+        broken("its fingerprint changes each time; leave times, counters and random numbers out of fingerprint_data()")
+    options = _said(case)
+    try:
+        backwards = rebuilt(component, dict(reversed(component.options.items())), alone=True).fingerprint
+    except ClinidistillError:  # what component/recipe tells
+        backwards = before
+    if backwards != before:
+        broken("made of the same options in another order it has another fingerprint; make it of sorted options alone")
+    if not case.remote:
+        case.answers()
+    if component.fingerprint != before:
+        broken("its fingerprint changes when it works; make it of options and contents, not of its state")
+    if not options.objects:
+        elsewhere = fingerprint_elsewhere(type(component), options.plain)
+        if elsewhere is not None and elsewhere != before:
+            broken(
+                "its fingerprint is another one in another process; sort sets, and leave out hash(), id(), times and "
+                "the reprs of objects"
+            )
+
+
 @add(COMPONENT_RULES, "component/recipe")
 def comes_back_from_a_recipe(case: Case) -> None:
     """Its options can be written into a recipe, and what is made of them again has the same fingerprint.
@@ -28,31 +56,15 @@ def comes_back_from_a_recipe(case: Case) -> None:
     Options that are objects no recipe can say (a terminology at hand, a function) are handed over as they are.
     """
     options = _said(case)
-    again = _made(case.component, json.loads(json.dumps(options.plain)) | options.objects, "the same options")
-    _same_fingerprint(case.component, again, "made again from its options, as a recipe says them,")
-
-
-@add(COMPONENT_RULES, "component/fingerprint-stable")
-def fingerprint_is_stable(case: Case) -> None:
-    """Its fingerprint is the same for every instance made alike, before and after work, and in every process."""
-    options = _said(case)
-    before = case.component.fingerprint
-    if not isinstance(before, str) or not before:
-        broken(f"its fingerprint is {type(before).__name__}; it has to be a string, and not empty")
-    everything = options.plain | options.objects
-    backwards = _made(case.component, dict(reversed(everything.items())), "the same options in another order")
-    _same_fingerprint(case.component, backwards, "made of the same options in another order,")
-    if not case.remote:
-        case.answers()
-    if case.component.fingerprint != before:
-        broken("its fingerprint changes when it works; make it of options and contents, not of its state")
-    if not options.objects:
-        elsewhere = fingerprint_elsewhere(type(case.component), options.plain)
-        if elsewhere is not None and elsewhere != before:
-            broken(
-                "its fingerprint is another one in another process; sort sets, and leave out hash(), id(), times and "
-                "the reprs of objects"
-            )
+    try:
+        again = rebuilt(case.component, json.loads(json.dumps(options.plain)) | options.objects, alone=True)
+    except Exception as error:
+        broken(f"it cannot be made of its own options again ({describe(error)}); leave them what __init__ takes")
+    if again.fingerprint != case.component.fingerprint:
+        broken(
+            "made again of its options, as a recipe says them, it has another fingerprint; hash what __init__ makes of "
+            "an option, not what it was given as"
+        )
 
 
 @add(COMPONENT_RULES, "component/fingerprint-options")
@@ -83,7 +95,8 @@ def options_are_left_alone(case: Case) -> None:
     if not given:
         leave_out("it has no list or mapping among its options")
     try:
-        mine, before = copy.deepcopy(given), copy.deepcopy(given)
+        mine = {name: _another_order(value) for name, value in copy.deepcopy(given).items()}
+        before = copy.deepcopy(mine)
         other = rebuilt(case.component, mine, checked=False)
     except Exception:
         leave_out("what is among its options cannot be copied")
@@ -116,6 +129,11 @@ def secrets_stay_secret(case: Case) -> None:
 COMPONENT_RULES.append(NETWORK)
 
 
+def _another_order(value: Any) -> Any:
+    """A list backwards: that of the instance has been through __init__ already, which may have sorted it."""
+    return value[::-1] if isinstance(value, list) else value
+
+
 def _parameters(component: Component) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(type(component)).parameters
 
@@ -125,21 +143,6 @@ def _said(case: Case) -> Any:
         return said(case.component)
     except Unsayable as error:
         broken(str(error))
-
-
-def _made(component: Component, options: Mapping[str, Any], what: str) -> Component:
-    try:
-        return rebuilt(component, options, alone=True)
-    except Exception as error:
-        broken(f"it cannot be made of {what} ({describe(error)}); its options are what __init__ takes")
-
-
-def _same_fingerprint(component: Component, other: Component, how: str) -> None:
-    if other.fingerprint != component.fingerprint:
-        broken(
-            f"{how} it has another fingerprint; an option that __init__ converts has to be hashed converted, and "
-            "fingerprint_data() must not depend on time, place or order"
-        )
 
 
 def _variants(case: Case) -> Any:

@@ -70,7 +70,8 @@ class StudentCase(MarkingCase):
         found = list(self.stream(documents))
         if [(each.id, each.text) for each in found] != [(each.id, each.text) for each in documents]:
             broken(
-                "predict gives other documents, or another order, than it got; yield document.with_spans(...) of each"
+                "predict gives other documents, or another order, than it got; yield document.with_spans(...) of each",
+                "student/predict",
             )
         return [Answer(each.spans, each.covers) for each in found]
 
@@ -105,6 +106,10 @@ def predict_keeps_documents(case: StudentCase) -> None:
 def hostile_notes_are_predicted(case: StudentCase) -> None:
     """No text of well-formed Unicode ends a stream."""
     case.mark([Document(f"hostile-{n}", text) for n, text in enumerate([*HOSTILE, " ".join(HOSTILE), "x" * 5000])])
+
+
+*_MARKING, _HUGE = marking_rules("student")
+STUDENT_RULES += _MARKING
 
 
 @add(STUDENT_RULES, "student/doubts")
@@ -169,5 +174,4 @@ def other_folders_are_refused(case: StudentCase) -> None:
     broken("load takes an empty folder for a student; raise DataError, which names what is missing")
 
 
-STUDENT_RULES[:0] = COMPONENT_RULES
-STUDENT_RULES += marking_rules("student")
+STUDENT_RULES += [*COMPONENT_RULES, _HUGE]  # the slowest last

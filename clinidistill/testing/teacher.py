@@ -17,6 +17,8 @@ from clinidistill.types import Annotation, Document
 
 __all__ = ["TEACHER_RULES", "TeacherCase", "check_teacher"]
 
+_EACH = "teacher/annotations"
+
 
 def check_teacher(teacher: Teacher, documents: Iterable[Document | str] | None = None) -> dict[str, str]:
     """Check that a teacher keeps the contract of :class:`~clinidistill.teachers.base.Teacher`.
@@ -67,22 +69,24 @@ class TeacherCase(MarkingCase):
         found: dict[str, Answer] = {}
         for annotation in self.stream(documents):
             if annotation.document_id in found:
-                broken(f"it gives two annotations of document {annotation.document_id!r}")
+                broken(f"it gives two annotations of document {annotation.document_id!r}", _EACH)
             if annotation.teacher != self.component.name:
-                broken(f"it signs an annotation {annotation.teacher!r}, and its name is {self.component.name!r}")
+                broken(f"it signs an annotation {annotation.teacher!r}, and its name is {self.component.name!r}", _EACH)
             found[annotation.document_id] = Answer(annotation.spans, annotation.covers, annotation.error)
         for document in documents:
             if document.id not in found:
-                broken(f"it gives no annotation of document {document.id!r}; one for each, a failed one if need be")
+                broken(
+                    f"it gives no annotation of document {document.id!r}; one for each, a failed one if need be", _EACH
+                )
         if strange := found.keys() - {document.id for document in documents}:
-            broken(f"it gives an annotation of {sorted(strange)[0]!r}, a document that it did not get")
+            broken(f"it gives an annotation of {sorted(strange)[0]!r}, a document that it did not get", _EACH)
         return [found[document.id] for document in documents]
 
 
 TEACHER_RULES: list[Rule] = []
 
 
-@add(TEACHER_RULES, "teacher/annotations")
+@add(TEACHER_RULES, _EACH)
 def one_annotation_each(case: TeacherCase) -> None:
     """`annotate` gives one annotation for each document, in any order, signed with the teacher's name."""
     case.mark(case.documents)
@@ -116,6 +120,10 @@ def _die(document: Document) -> None:
     raise RuntimeError(f"{CANARY}: {document.text}")
 
 
+*_MARKING, _HUGE = marking_rules("teacher")
+TEACHER_RULES += _MARKING
+
+
 @add(TEACHER_RULES, "teacher/predict")
 def predict_keeps_documents(case: TeacherCase) -> None:
     """`predict` gives the documents in order, with the spans of `annotate` in place of theirs, and all else kept."""
@@ -140,6 +148,10 @@ def predict_keeps_documents(case: TeacherCase) -> None:
 def label_step_agrees(case: TeacherCase) -> None:
     """In the label step, through a store, it marks what it marks by itself."""
     case.need_determinism()
+    try:
+        case.component.fingerprint  # noqa: B018 - which the store needs, and component/fingerprint-stable is about
+    except ConfigError:
+        leave_out("it has no fingerprint")
     plain = {document.id: answer for document, answer in zip(case.documents, case.plain, strict=True)}
     labels = label(case.documents, {"checked": case.component}, progress=False)
     for opinions in labels:
@@ -162,5 +174,4 @@ def remote_waits_for_permission(case: TeacherCase) -> None:
     broken("predict goes on though nobody allowed notes to leave this machine; call self.check_remote() first")
 
 
-TEACHER_RULES[:0] = COMPONENT_RULES
-TEACHER_RULES += marking_rules("teacher")
+TEACHER_RULES += [*COMPONENT_RULES, _HUGE]  # the slowest last

@@ -145,4 +145,4 @@ def _again(terminology: Terminology) -> Terminology:
     return again
 
 
-TERMINOLOGY_RULES[:0] = COMPONENT_RULES
+TERMINOLOGY_RULES += COMPONENT_RULES

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from clinidistill.component import Component
 from clinidistill.errors import ConfigError
@@ -134,6 +134,28 @@ class Dataset(Component):
         cls = formats.get(format)
         assert issubclass(cls, Dataset)
         return cls.write(self, path)
+
+    def to_hugging_face(self, *, tokens: bool = False, streaming: bool = False) -> Any:
+        """The documents as a ``datasets.Dataset`` of Hugging Face (extra ``datasets``).
+
+        Its columns are ``id``, ``text``, ``spans`` (structs with offsets in code points), ``covers`` and ``meta``
+        (JSON); ``load_dataset("hugging-face", path=…)`` reads it back.
+
+        Args:
+            tokens: columns ``id``, ``tokens`` and ``ner_tags``, a ``ClassLabel`` of IOB2 tags, as scripts for token
+                classification want them. A document that covers no label is left out, since tags cannot say so.
+            streaming: a ``datasets.IterableDataset``, which reads the documents each time that it is iterated; else
+                all is in memory. (What is too large for that: save it in the format ``hugging-face``, and
+                ``datasets.load_from_disk`` maps it.)
+
+        Raises:
+            ConfigError: if ``datasets`` is not installed.
+            DataError: if two documents have one id, a string is not UTF-8, ``meta`` is not JSON, or tags cannot say a
+                span.
+        """
+        from clinidistill.datasets.hugging_face import to_hugging_face
+
+        return to_hugging_face(self, tokens=tokens, streaming=streaming)
 
     def _count(self) -> int:
         try:

@@ -12,7 +12,7 @@ from clinidistill.datasets.travelling import json_line
 from clinidistill.errors import ConfigError, DataError, SpanError
 from clinidistill.types import Document, Span
 
-__all__ = ["ROWS", "pyarrow", "record_batches", "row_document", "row_id", "schema", "span_column"]
+__all__ = ["ROWS", "named", "pyarrow", "record_batches", "row_document", "row_id", "schema", "span_column"]
 
 ROWS = 1024
 """How many are read, and written, together."""
@@ -83,7 +83,22 @@ def row_id(value: object, column: str) -> str:
     return str(value)
 
 
-def row_document(key: str, text: object, row: Mapping[str, Any], columns: Mapping[str, str | None]) -> Document:
+def named(value: object, names: Sequence[str]) -> str:
+    """A class's name, from itself or from its number.
+
+    Raises:
+        DataError: if it is neither.
+    """
+    if type(value) is int and 0 <= value < len(names):
+        return names[value]
+    if not isinstance(value, str):
+        raise DataError(f"{value!r} stands for no class; cast the column to a ClassLabel, or to names")
+    return value
+
+
+def row_document(
+    key: str, text: object, row: Mapping[str, Any], columns: Mapping[str, str | None], names: Sequence[str] = ()
+) -> Document:
     """The document in a row of text with spans.
 
     Args:
@@ -91,6 +106,7 @@ def row_document(key: str, text: object, row: Mapping[str, Any], columns: Mappin
         text: its text; null is an empty one.
         row: the row.
         columns: the names of the columns ``text``, ``spans``, ``covers`` and ``meta``; None where there is none.
+        names: the labels, where spans have their numbers.
 
     Raises:
         DataError: if a column holds something else.
@@ -104,7 +120,7 @@ def row_document(key: str, text: object, row: Mapping[str, Any], columns: Mappin
     text = text or ""
     if spans is None:
         return Document(key, text, (), frozenset(), _meta(meta))  # nobody looked for anything
-    found = tuple(dict.fromkeys(_span(each, text) for each in _structs(spans)))
+    found = tuple(dict.fromkeys(_span(each, text, names) for each in _structs(spans)))
     return Document(key, text, found, None if covers is None else frozenset(covers), _meta(meta))
 
 
@@ -112,11 +128,16 @@ def _structs(spans: Any) -> Iterator[Mapping[str, Any]]:
     """A list of structs, which some versions of ``datasets`` hand out as a struct of lists."""
     if isinstance(spans, Mapping):
         return (dict(zip(spans, each, strict=True)) for each in zip(*spans.values(), strict=True))
+    if not isinstance(spans, list) or not all(isinstance(each, Mapping) for each in spans):
+        raise DataError("the column of spans holds no lists of structs with start, end and label")
     return iter(spans)
 
 
-def _span(data: Mapping[str, Any], text: str) -> Span:
-    span = Span.from_dict({name: data[name] for name in _FIELDS if data.get(name) is not None})
+def _span(data: Mapping[str, Any], text: str, names: Sequence[str]) -> Span:
+    fields = {name: data[name] for name in _FIELDS if data.get(name) is not None}
+    if "label" in fields:
+        fields["label"] = named(fields["label"], names)
+    span = Span.from_dict(fields)
     quote = data.get("text")
     if isinstance(quote, str):
         return quoted(text, span, quote)

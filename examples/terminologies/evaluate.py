@@ -20,20 +20,17 @@ from clinidistill.terminologies import Concept, Terminology
 from clinidistill.types import Scores
 
 DATA = Settings().data
-NCBI_LABELS = dict.fromkeys(("SpecificDisease", "DiseaseClass", "Modifier", "CompositeMention"), "disease")
-BC5CDR_LABELS = {"Chemical": "chemical", "Disease": "disease"}
-MACCROBAT_LABELS = {"Medication": "medication", "Disease_disorder": "disease", "Sign_symptom": "symptom"}
+BC5CDR = {"name": "bc5cdr", "path": "bc5cdr_pubtator", "labels": {"Chemical": "chemical", "Disease": "disease"}}
+NCBI = {"name": "ncbi-disease", "path": "ncbi_disease"}
 CORPORA: dict[str, dict[str, dict[str, Any]]] = {
     "test": {
-        "MACCROBAT": {"format": "brat", "path": "maccrobat2020/MACCROBAT2020", "labels": MACCROBAT_LABELS}
-        | {"fragments": "join"},
-        "BC5CDR test": {"path": "bc5cdr_pubtator/data/pubtator/BC5CDR_Test.PubTator", "labels": BC5CDR_LABELS},
-        "NCBI test": {"path": "ncbi_disease/original-data/test/NCBItestset_corpus.txt", "labels": NCBI_LABELS},
+        "MACCROBAT": {"name": "maccrobat", "path": "maccrobat2020"},
+        "BC5CDR test": BC5CDR | {"splits": ["test"]},
+        "NCBI test": NCBI | {"splits": ["test"]},
     },
     "train": {
-        "BC5CDR train": {"path": "bc5cdr_pubtator/data/pubtator/BC5CDR_TrainDev.PubTator", "labels": BC5CDR_LABELS},
-        "NCBI train": {"path": "ncbi_disease/original-data/train/NCBItrainset_corpus.txt", "labels": NCBI_LABELS}
-        | {"on_error": "skip"},  # it holds one document twice
+        "BC5CDR train": BC5CDR | {"splits": ["train", "dev"]},
+        "NCBI train": NCBI | {"splits": ["train"]},
     },
 }
 # Which terminologies look for a label, and as what teacher's options.
@@ -101,8 +98,9 @@ def ablations() -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"`stop_lists`: {name}", {"without": name}
 
 
-def corpus(path: str, labels: Mapping[str, str], format: str = "pubtator", **options: Any) -> list[cd.Document]:
-    return list(cd.load_dataset(format, path=DATA / path, labels=labels, **options))
+def corpus(name: str, path: str, splits: Sequence[str | None] = (None,), **options: Any) -> list[cd.Document]:
+    datasets = (cd.load_dataset(name, path=DATA / path, split=split, **options) for split in splits)
+    return [document for dataset in datasets for document in dataset]
 
 
 def terminologies() -> dict[str, list[Concept]]:

@@ -29,8 +29,7 @@ def main() -> None:
         print(f"{folder} is not there: nothing to combine (CLINIDISTILL_DATA names the data folder)")
         return
     answers = folder / "responses.jsonl.gz"
-    dataset = cd.load_dataset("jsonl", path=folder / "gold.jsonl.gz", id_fields=["split", "id"])
-    gold = [document for document in dataset if document.meta["split"] == "test"]
+    gold = list(cd.load_dataset("vaers", path=folder, split="test"))
     teachers = [
         cd.load_teacher("recorded", path=answers, model=model, prompt=prompt, labels=LABELS)
         for model, prompt in selections(answers)

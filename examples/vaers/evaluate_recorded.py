@@ -29,8 +29,7 @@ def main() -> None:
     if not folder.is_dir():
         print(f"{folder} is not there: nothing to evaluate (CLINIDISTILL_DATA names the data folder)")
         return
-    gold = cd.load_dataset("jsonl", path=folder / "gold.jsonl.gz", id_fields=["split", "id"])
-    test = [document for document in gold if document.meta["split"] == "test"]
+    test = list(cd.load_dataset("vaers", path=folder, split="test"))
     overall, by_label = [], []
     for model, prompt in selections(folder / "responses.jsonl.gz"):
         teacher = cd.load_teacher(

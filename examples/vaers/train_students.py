@@ -39,9 +39,9 @@ class Data:
 
     def __init__(self) -> None:
         folder = DATA / "recorded_llm_vaers"
-        every = list(cd.load_dataset("jsonl", path=folder / "gold.jsonl.gz", id_fields=["split", "id"]))
-        self.people = [document for document in every if document.meta["split"] == "test"]  # those with answers
-        self.test = [document for document in every if document.meta["split"] != "test"]
+        train, dev, test = (cd.load_dataset("vaers", path=folder, split=split) for split in ("train", "dev", "test"))
+        self.people = list(test)  # those with answers
+        self.test = [*train, *dev]
         answers = folder / "responses.jsonl.gz"
         teachers = [
             cd.load_teacher("recorded", path=answers, model=model, prompt=prompt, labels=LABELS)
@@ -70,19 +70,11 @@ class Data:
     def neighbours(self) -> str:
         """A student of people's labels in other corpora, to begin from; trained once, for ten minutes."""
         if not NEIGHBOURS.is_dir():
-            files = (
-                "bc5cdr_pubtator/data/pubtator/BC5CDR_TrainDev",
-                "ncbi_disease/original-data/train/NCBItrainset_corpus",
-            )
-            names = {"Chemical": "chemical", "Disease": "disease"}
-            names |= dict.fromkeys(("SpecificDisease", "DiseaseClass", "Modifier", "CompositeMention"), "disease")
+            names, path = {"Chemical": "chemical", "Disease": "disease"}, DATA / "bc5cdr_pubtator"
             abstracts: Silver = []
-            for file, suffix in zip(files, (".PubTator", ".txt"), strict=True):
-                labels = (
-                    names if "BC5CDR" in file else {key: value for key, value in names.items() if key != "Chemical"}
-                )
-                path = DATA / (file + suffix)
-                abstracts += cd.load_dataset("pubtator", path=path, labels=labels, on_error="skip")
+            for split in ("train", "dev"):
+                abstracts += cd.load_dataset("bc5cdr", path=path, split=split, labels=names)
+            abstracts += cd.load_dataset("ncbi-disease", path=DATA / "ncbi_disease", split="train")
             options: dict[str, Any] = {"labels": ["chemical", "disease"], "max_length": 256, "attention_dropout": 0.0}
             student = cd.load_student("token-classifier", base=BASE, **options)
             cd.Distiller(epochs=2, lr=3e-4, batch_tokens=2048, ema=0.99).fit(student, abstracts)

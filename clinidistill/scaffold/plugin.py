@@ -116,5 +116,6 @@ def _check_free(name: str, module: str, kind: str) -> None:
         raise ConfigError(
             f"a module called {module!r} can be imported already; choose another name, say clinidistill-{name}"
         )
-    if name in registry(KINDS[kind].group).names():
-        raise ConfigError(f"a {kind} is called {name!r} already; `clinidistill plugins` lists the names that are taken")
+    group = KINDS[kind].group
+    if name in registry(group).names():
+        raise ConfigError(f"{name!r} names one of the {group} already: `clinidistill plugins {group}`; choose another")

@@ -8,7 +8,7 @@ from typing import Any
 
 from clinidistill.datasets.files import Block, Line, LineFormat, OnError, encode
 from clinidistill.datasets.jsonl import json_object
-from clinidistill.datasets.offsets import OffsetMap, OffsetUnit, check_unit
+from clinidistill.datasets.offsets import OffsetMap, OffsetUnit, check_unit, refuse_shifted
 from clinidistill.datasets.travelling import contiguous, json_line, packed, unpacked
 from clinidistill.errors import DataError
 from clinidistill.types import Document, Span
@@ -34,6 +34,8 @@ class Doccano(LineFormat):
         on_error: see :class:`FileDataset`.
         offsets: what offsets count: ``"utf-16"`` code units as doccano does, ``"graphemes"`` for a project with *Count
             grapheme clusters as one character*, ``"code-points"`` for a file that another program wrote.
+        check: whether a document is refused whose spans cut words, and would not if offsets counted something else;
+            doccano's files quote no mentions to go by.
 
     Raises:
         OptionError: if `offsets` is none of these.
@@ -49,10 +51,13 @@ class Doccano(LineFormat):
         labels: Mapping[str, str] | None = None,
         on_error: OnError = "raise",
         offsets: OffsetUnit = "utf-16",
+        *,
+        check: bool = True,
     ):
         check_unit(offsets)
         super().__init__(path, labels, on_error)
         self.offsets = offsets
+        self.check = check
 
     def split_lines(self, lines: Iterator[Line], path: Path) -> Iterator[list[Line]]:
         return ([line] for line in lines if line[1].strip())
@@ -67,7 +72,10 @@ class Doccano(LineFormat):
         if not isinstance(found, list):
             raise DataError(f"a line needs one of {', '.join(_LABELS)}, a list of labelled spans")
         offsets, bare = OffsetMap(text, self.offsets), unpacked(str(key), text, data, _KEYS)
-        spans = [_span(item, offsets) for item in found]
+        items = [_item(each) for each in found]
+        spans = [_span(*item, offsets) for item in items]
+        if self.check:
+            refuse_shifted(text, [(start, end) for start, end, _ in items], self.offsets)
         return self.select(bare.with_spans(dict.fromkeys(spans), bare.covers))
 
     @classmethod
@@ -83,12 +91,15 @@ class Doccano(LineFormat):
         return json_line(packed(document, _KEYS) | {"label": rows}, document, ascii_only=True) + "\n"
 
 
-def _span(item: Any, offsets: OffsetMap) -> Span:
+def _item(item: Any) -> tuple[int, int, str]:
     if isinstance(item, dict):
         item = [item.get(name) for name in ("start_offset", "end_offset", "label")]
     if not isinstance(item, list) or len(item) != 3 or any(type(each) is not int for each in item[:2]):
         raise DataError("a labelled span reads [start, end, label], or {start_offset, end_offset, label}")
-    start, end, label = item
+    return item[0], item[1], item[2]
+
+
+def _span(start: int, end: int, label: str, offsets: OffsetMap) -> Span:
     if not 0 <= start < end:
         return Span(start, end, label)  # which says what is wrong
     return Span(offsets.inward(start), offsets.inward(end), label)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from clinidistill.datasets.atomic import replacing_file
-from clinidistill.datasets.files import Block, FileDataset, OnError, decode, each_once, encode, quoted, read_lines
+from clinidistill.datasets.files import Block, FileDataset, OnError, each_once, encode, quoted
+from clinidistill.datasets.json_items import json_objects
+from clinidistill.datasets.offsets import OffsetMap, OffsetUnit, check_unit, refuse_shifted
 from clinidistill.datasets.travelling import contiguous, json_line, packed, unpacked
 from clinidistill.errors import DataError, SpanError
 from clinidistill.types import Document, Span
@@ -19,7 +19,6 @@ from clinidistill.types import Document, Span
 __all__ = ["LabelStudio", "labelling_config"]
 
 _KEYS = frozenset({"id", "text", "covers", "meta"})
-_WHITE = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,8 @@ class LabelStudio(FileDataset):
     Writing makes one prediction a source, so that Label Studio shows them as pre-annotations. The document's id, its
     ``covers`` and ``meta`` travel in ``data``, which Label Studio hands back untouched.
 
-    Offsets count code points, and ``\\r\\n`` as two, in Label Studio (since 1.4) as in ours.
+    Offsets count code points, and ``\\r\\n`` as two, in Label Studio (since 1.4) as in ours. Each mention that a file
+    quotes must be what the text has there.
 
     Args:
         path: a file, a folder, or a glob; exported as JSON, not JSON-MIN.
@@ -50,6 +50,12 @@ class LabelStudio(FileDataset):
         text_field: the key in ``data`` that holds the text, what the labelling configuration calls ``$text``.
         predictions: whether to read predictions where nobody has annotated; False leaves such tasks unlabelled, so
             that an export of a half-finished project holds people's judgements only.
+        offsets: what offsets count: ``"utf-16"`` code units in exports of versions before 1.4.
+        check: whether a document is refused whose spans, where the file quotes no mentions, cut words, and would not
+            if offsets counted something else.
+
+    Raises:
+        OptionError: if `offsets` is none of the units.
 
     The format: https://labelstud.io/guide/task_format and https://labelstud.io/guide/predictions
     """
@@ -63,14 +69,20 @@ class LabelStudio(FileDataset):
         on_error: OnError = "raise",
         text_field: str = "text",
         predictions: bool = True,
+        *,
+        offsets: OffsetUnit = "code-points",
+        check: bool = True,
     ):
+        check_unit(offsets)
         super().__init__(path, labels, on_error)
         self.text_field = text_field
         self.predictions = predictions
+        self.offsets = offsets
+        self.check = check
 
     def blocks(self) -> Iterator[Block]:
         for name, path in self.files().items():
-            for number, (line, data) in enumerate(_tasks(path), 1):
+            for number, (line, data) in enumerate(json_objects(path, begins="["), 1):
                 yield _Task(path, name, number, ((line, b""),), data)
 
     def parse(self, block: Block) -> Document:
@@ -93,12 +105,34 @@ class LabelStudio(FileDataset):
         bare = unpacked(str(key), text, data, _KEYS | {self.text_field})
         annotations = _objects(task, "annotations")
         if judged := [each for each in annotations if each.get("was_cancelled") is not True]:
-            return bare.with_spans(dict.fromkeys(_spans(_final(judged), text, None)), bare.covers)
+            return bare.with_spans(dict.fromkeys(self._spans(_final(judged), text, None)), bare.covers)
         predictions = _objects(task, "predictions") if self.predictions else []
         if annotations or not predictions:
             return bare.with_spans((), ())  # nobody looked for anything
-        spans = [span for each in predictions for span in _spans(each, text, each.get("model_version"))]
+        spans = [span for each in predictions for span in self._spans(each, text, each.get("model_version"))]
         return bare.with_spans(spans, bare.covers)
+
+    def _spans(self, annotation: dict[str, Any], text: str, source: object) -> Iterator[Span]:
+        offsets, unquoted = OffsetMap(text, self.offsets), list[tuple[int, int]]()
+        for item in _objects(annotation, "result"):
+            if item.get("type") != "labels":
+                continue
+            value = _checked(item.get("value"), dict, "a result's 'value'")
+            if not {"start", "end"} <= value.keys():
+                raise DataError("a result's 'value' needs start and end")
+            for label in _checked(value.get("labels") or [], list, "a result's 'labels'"):
+                score = item.get("score")
+                source = source if isinstance(source, str) and source else None
+                theirs = Span(value["start"], value["end"], label, 1.0 if score is None else score, source)
+                span = replace(theirs, start=offsets.inward(theirs.start), end=offsets.inward(theirs.end))
+                mention = value.get("text")
+                if not isinstance(mention, str):
+                    unquoted.append((theirs.start, theirs.end))
+                elif mention != text[span.start : span.end]:
+                    quoted(text, span, mention.replace("\\n", "\n"))  # some versions write line feeds as two characters
+                yield span
+        if self.check:
+            refuse_shifted(text, unquoted, self.offsets)
 
     @classmethod
     def write(cls, documents: Iterable[Document], path: str | Path) -> int:
@@ -145,69 +179,11 @@ def labelling_config(labels: Iterable[str]) -> str:
     return "\n".join([*head, *rows, "  </Labels>", '  <Text name="text" value="$text"/>', "</View>"])
 
 
-def _tasks(path: Path) -> Iterator[tuple[int, Any]]:
-    """The tasks of a file with the lines they begin on; the text is in memory, and one task at a time."""
-    text, line, at = "".join(decode(raw, path, number) for number, raw in read_lines(path)), 1, 0
-    decoder = json.JSONDecoder()
-
-    def take(expected: str) -> str:
-        """The next character that is not white space; it must be an expected one."""
-        nonlocal at, line
-        begin, at = at, _WHITE.match(text, at).end()  # type: ignore[union-attr]  # it matches everywhere
-        line += text.count("\n", begin, at)
-        if at == len(text) or text[at] not in expected:
-            raise DataError(
-                f"want {' or '.join(expected)} here; Label Studio's JSON is a list of tasks, [{{…}}, …]",
-                path=path,
-                line=line,
-                column=at - text.rfind("\n", 0, at),
-            )
-        at += 1
-        return text[at - 1]
-
-    follows = take("[") and take("{]")
-    while follows == "{":
-        begin = at = at - 1
-        try:
-            data, at = decoder.raw_decode(text, at)
-        except json.JSONDecodeError as error:
-            raise DataError(f"no JSON: {error.msg}", path=path, line=error.lineno, column=error.colno) from None
-        except (ValueError, RecursionError):
-            raise DataError("a number too long or nesting too deep to read", path=path, line=line) from None
-        yield line, data
-        line += text.count("\n", begin, at)
-        follows = take(",]")
-        if follows == ",":
-            follows = take("{")
-
-
 def _final(annotations: list[dict[str, Any]]) -> dict[str, Any]:
     """The annotation to go by: ground truth first, then the one updated last, then the last."""
     return max(
         reversed(annotations), key=lambda each: (each.get("ground_truth") is True, str(each.get("updated_at") or ""))
     )
-
-
-def _spans(annotation: dict[str, Any], text: str, source: object) -> Iterator[Span]:
-    for item in _objects(annotation, "result"):
-        if item.get("type") != "labels":
-            continue
-        value = _checked(item.get("value"), dict, "a result's 'value'")
-        if not {"start", "end"} <= value.keys():
-            raise DataError("a result's 'value' needs start and end")
-        for label in _checked(value.get("labels") or [], list, "a result's 'labels'"):
-            score = item.get("score")
-            span = Span(
-                value["start"],
-                value["end"],
-                label,
-                1.0 if score is None else score,
-                source if isinstance(source, str) and source else None,
-            )
-            mention = value.get("text")
-            if isinstance(mention, str) and mention != text[span.start : span.end]:
-                quoted(text, span, mention.replace("\\n", "\n"))  # some versions write line feeds as two characters
-            yield span
 
 
 def _task(document: Document) -> dict[str, Any]:

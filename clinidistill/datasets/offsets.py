@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Literal
 
-from clinidistill.errors import OptionError, SpanError
+from clinidistill.errors import DataError, OptionError, SpanError
 
-__all__ = ["OffsetMap", "OffsetUnit", "check_unit", "length"]
+__all__ = ["OffsetMap", "OffsetUnit", "check_unit", "length", "refuse_shifted"]
 
 OffsetUnit = Literal["code-points", "utf-8", "utf-16", "graphemes"]
 """What offsets count. Python counts code points, JavaScript UTF-16 code units (two for an emoji), C bytes of UTF-8."""
 
-_UNITS = ("code-points", "utf-8", "utf-16", "graphemes")
+_UNITS: tuple[OffsetUnit, ...] = ("code-points", "utf-8", "utf-16", "graphemes")
 _LAST_OF_ONE_UNIT = {"utf-8": "\x7f", "utf-16": "\uffff"}
 
 
@@ -78,6 +78,50 @@ class OffsetMap:
                 f"({', '.join(_UNITS)})"
             )
         return table[offset]
+
+
+def refuse_shifted(text: str, places: Sequence[tuple[int, int]], unit: OffsetUnit) -> None:
+    """Refuse offsets that begin or end inside words, or in white space, and would not if they counted something else.
+
+    This finds a file whose offsets count something else than one thinks, where it quotes no mentions.
+
+    Args:
+        text: the text.
+        places: begins and ends, as the file has them.
+        unit: what they are thought to count.
+
+    Raises:
+        DataError: if they do.
+
+    >>> refuse_shifted("🙂 chest pain", [(3, 13)], "utf-16")
+    >>> refuse_shifted("🙂 chest pain", [(2, 12)], "utf-16")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    clinidistill.errors.DataError: spans begin or end inside words, and would not if offsets counted code-points; ...
+    """
+    if not _cuts(text, places, unit):
+        return
+    for other in _UNITS:
+        try:
+            fits = other != unit and not _cuts(text, places, other)
+        except SpanError:
+            continue
+        if fits:
+            raise DataError(
+                f"spans begin or end inside words, and would not if offsets counted {other}; say offsets={other!r}, "
+                "or check=False if they are meant so"
+            )
+
+
+def _cuts(text: str, places: Sequence[tuple[int, int]], unit: OffsetUnit) -> bool:
+    offsets = OffsetMap(text, unit)
+    ours = [(offsets.inward(start), offsets.inward(end)) for start, end in places]
+    return any(
+        text[start : start + 1].isspace()
+        or text[end - 1 : end].isspace()
+        or any(text[at - 1 : at].isalnum() and text[at : at + 1].isalnum() for at in (start, end))
+        for start, end in ours
+    )
 
 
 def length(text: str, unit: OffsetUnit) -> int:

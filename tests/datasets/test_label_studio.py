@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import clinidistill as cd
 from clinidistill.datasets.label_studio import labelling_config
-from clinidistill.errors import DataError
+from clinidistill.errors import DataError, OptionError
 from clinidistill.types import Document, Span
 
 TEXT = "🙂 Denies chest pain.\r\nOn metformin."
@@ -103,6 +103,19 @@ def test_a_mention_that_the_text_does_not_have_there_is_refused_without_showing_
     assert "chest" not in str(caught.value)
 
 
+def test_exports_that_count_utf_16_are_read_where_it_is_said(tmp_path):
+    quote = {"text": "chest pain"}
+    path = write(tmp_path, task(annotations=[annotation(region(10, 20, "x", value=quote))]))
+    assert read(path, offsets="utf-16")[0].spans == (Span(9, 19, "x"),)
+    path = write(tmp_path, task(annotations=[annotation(region(10, 20, "x"), region(26, 35, "y"))]))
+    with pytest.raises(DataError, match=r"task 1: .*say offsets='utf-16', or check=False"):
+        read(path)
+    assert [span.key for span in read(path, offsets="utf-16")[0].spans] == [(9, 19, "x"), (25, 34, "y")]
+    assert [span.key for span in read(path, check=False)[0].spans] == [(10, 20, "x"), (26, 35, "y")]
+    with pytest.raises(OptionError, match="offsets"):
+        read(path, offsets="bytes")
+
+
 def test_people_s_annotations_come_before_predictions_and_cancelled_ones_never(tmp_path):
     prediction = {"model_version": "m", "result": [region(0, 1, "guess", score=0.5)]}
     skipped = annotation(region(0, 1, "skipped"), was_cancelled=True)
@@ -159,8 +172,8 @@ def test_the_text_may_have_another_name_and_labels_are_renamed(tmp_path):
         ('[\n{"data": {"text": "secret"}, }\n]', (2, 30), "no JSON"),
         ("[{}", (1, 4), "want , or \\] here"),
         ("", (1, 1), "want \\[ here"),
-        ("[1]", (1, 2), "want { or \\] here"),
-        ('[{"n": ' + "9" * 5000 + "}]", (1, None), "a number too long"),
+        ("[1]", (1, 2), "want { here"),
+        ('[{"n": ' + "9" * 5000 + "}]", (1, 8), "a number too long"),
     ],
 )
 def test_a_file_that_is_no_list_of_tasks_names_line_and_column(content, place, reason, tmp_path):
@@ -180,7 +193,7 @@ def test_a_file_that_is_no_list_of_tasks_names_line_and_column(content, place, r
         (task(text="secret", annotations={}), None),
         (task(text="secret", annotations={"a": 1}), "'annotations' must be of the kind list"),
         (task(text="secret", annotations=[1]), "each of 'annotations'"),
-        (task(text="secret", annotations=[annotation(region(0, 7, "x"))]), "reaches outside"),
+        (task(text="secret", annotations=[annotation(region(0, 7, "x"))]), "outside the text"),
         (task(text="secret", annotations=[annotation(region("0", 7, "x"))]), "must be an integer"),
         (task(text="secret", annotations=[annotation(region(0, 2, 5))]), "has no label"),
         (task(text="secret", annotations=[annotation({"type": "labels", "value": {}})]), "needs start and end"),

@@ -59,6 +59,7 @@ _HOMES = {
     ),
     "clinidistill.recipe": ("Recipe", "run"),
     "clinidistill.registry": ("ComponentInfo", "available"),
+    "clinidistill.reproduction": ("Experiment", "Reproduction", "reproduce"),
     "clinidistill.selection": ("Selection", "select"),
     "clinidistill.store": ("LabelStore",),
     "clinidistill.students": ("Student", "load_student", "register_student"),
@@ -155,6 +156,9 @@ if TYPE_CHECKING:
     from clinidistill.recipe import run as run
     from clinidistill.registry import ComponentInfo as ComponentInfo
     from clinidistill.registry import available as available
+    from clinidistill.reproduction import Experiment as Experiment
+    from clinidistill.reproduction import Reproduction as Reproduction
+    from clinidistill.reproduction import reproduce as reproduce
     from clinidistill.selection import Selection as Selection
     from clinidistill.selection import select as select
     from clinidistill.store import LabelStore as LabelStore

@@ -25,6 +25,7 @@ from clinidistill.cli.evaluate import compare, evaluate
 from clinidistill.cli.label import label, relabel
 from clinidistill.cli.mistakes import errors
 from clinidistill.cli.predict import predict
+from clinidistill.cli.reproduce import reproduce
 from clinidistill.cli.terms import explain, link
 from clinidistill.cli.train import export, train
 from clinidistill.errors import ClinidistillError, ConfigError
@@ -117,6 +118,7 @@ def report(
     out.print(f"report: {written}", highlight=False, markup=False)
 
 
+app.command()(reproduce)
 app.command()(label)
 app.command()(relabel)
 app.command()(combine)

@@ -17,8 +17,9 @@ def load_dataset(name: str, /, **options: Any) -> Dataset:
     """The dataset format or corpus called `name`.
 
     Args:
-        name: ``"jsonl"``, ``"brat"``, ``"pubtator"``, ``"conll"``, ``"label-studio"``, ``"doccano"``, or a plugin's.
-        options: as that dataset takes them; most take ``path``, ``labels`` and ``on_error``.
+        name: a format (``"jsonl"``, ``"brat"``, …), a corpus (``"ncbi-disease"``, ``"n2c2-2018-track2"``, …), or a
+            plugin's; ``clinidistill.available("datasets")`` lists them.
+        options: as that dataset takes them; most take ``path``, ``labels`` and ``on_error``, corpora ``split`` as well.
 
     Raises:
         RegistryError: if the name is unknown, claimed twice, or its package is broken.

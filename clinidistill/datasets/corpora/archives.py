@@ -218,7 +218,7 @@ def _members(archive: Path, wanted: Iterable[str]) -> Iterator[tuple[str, IO[byt
 def _safe(member: str, archive: Path) -> str:
     """The member's name, if it stays below the archive."""
     path = PurePosixPath(member.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    if path.is_absolute() or ".." in path.parts or any(":" in part for part in path.parts[:1]):
         raise DataError("the archive names files outside itself; take it from its publisher again", path=archive)
     return path.as_posix()
 

@@ -43,7 +43,11 @@ class PostgresServer:
         words = [self._binaries / "initdb", "-D", self.folder / "data", "-U", "owner", "-E", "UTF8", "--no-sync"]
         subprocess.run([*words, "--locale=C", "--auth=trust", "--auth-host=scram-sha-256"], check=True, **self._as)
         self.start()
-        self.run(f"CREATE ROLE guarded LOGIN PASSWORD '{PASSWORD}'", "GRANT CREATE ON DATABASE postgres TO guarded")
+        try:
+            self.run(f"CREATE ROLE guarded LOGIN PASSWORD '{PASSWORD}'", "GRANT CREATE ON DATABASE postgres TO guarded")
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,7 +69,7 @@ class PostgresServer:
         )
 
     def url(self, schema: str | None = None, database: str = "postgres") -> str:
-        options = {"host": self.folder, "port": self.port, "user": "owner", "schema": schema or "clinidistill"}
+        options = {"host": self.folder, "port": self.port, "user": "owner"} | ({"schema": schema} if schema else {})
         return f"postgresql:///{database}?" + "&".join(f"{name}={quote(str(value))}" for name, value in options.items())
 
     def guarded_url(self, password: str | None = PASSWORD, schema: str | None = None) -> str:

@@ -146,10 +146,11 @@ class AnswerLog:
             (self.owner, self._host, os.getpid(), self.database.now()),
         )
 
-    def sign_off(self, connection: Connection) -> None:
-        """Say that this asker asks no more."""
+    def sign_off(self) -> None:
+        """Say that this asker asks no more; this process knows it even if the store can no longer be written."""
         _ASKING.discard(self.owner)
-        connection.execute("DELETE FROM asker WHERE owner = ?", (self.owner,))
+        with self.database.transaction() as connection:
+            connection.execute("DELETE FROM asker WHERE owner = ?", (self.owner,))
 
     def find(self, connection: Connection, key: str, after: int = 0) -> Answer | None:
         """The latest answer to a question, from turn `after` on; None where there is none."""
@@ -224,11 +225,14 @@ class AnswerLog:
         usage: Usage,
         cost_usd: float | None,
     ) -> None:
-        """Note what an answer cost, in place of what was reserved; an unknown cost leaves the reservation spent."""
+        """Note what an answer cost, in place of what was reserved; an unknown cost leaves the reservation spent.
+
+        Who finds an answer that is not priced yet prices it as well as who asked for it: the first one counts.
+        """
         freed = 0.0 if cost_usd is None else answer.reserved_usd
         payers = connection.execute(
             "UPDATE answer SET model = ?, input_tokens = ?, output_tokens = ?, cost_usd = ?, "
-            "reserved_usd = reserved_usd - ? WHERE id = ? RETURNING teacher",
+            "reserved_usd = reserved_usd - ? WHERE id = ? AND cost_usd IS NULL RETURNING teacher",
             (model, usage.input_tokens, usage.output_tokens, cost_usd, freed, answer.id),
         ).fetchall()
         for (teacher,) in payers:  # whose reservation it was

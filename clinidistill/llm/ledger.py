@@ -57,8 +57,7 @@ class Ledger:
         if self._pulse is not None:
             self._pulse.cancel()
         self._flush()
-        with self._log.database.transaction() as connection:
-            self._log.sign_off(connection)
+        self._log.sign_off()
 
     async def find(self, question: Question, after: int = 0) -> Answer | None:
         """The answer to a question if it is kept, of turn `after` or later.

@@ -186,6 +186,19 @@ def test_an_answer_of_unknown_cost_keeps_what_was_reserved_for_it_spent(place):
     assert committed(store) == 0.5
 
 
+def test_an_answer_that_another_finds_before_it_is_priced_is_paid_for_once(place):
+    async def work(ledger, store):
+        kept = await ledger.keep(await ledger.claim(question(bound=0.5)), b"{}", 0.1)
+        async with Ledger(AnswerLog(LabelStore(place).database), "t") as other:
+            found = await other.find(question())
+            other.price(found, "m", Usage(1, 1), 0.125)
+        ledger.price(kept, "m", Usage(1, 1), 0.125)
+        await ledger.find(question())
+        return committed(store), *store.database.query("SELECT reserved_usd, cost_usd FROM answer")
+
+    assert in_ledger(work, LabelStore(place)) == (0.125, (0.0, 0.125))
+
+
 def test_a_cancelled_claim_is_given_back(place):
     async def work(ledger, store):
         task = asyncio.create_task(ledger.claim(question(bound=0.5)))

@@ -108,14 +108,13 @@ class Corpus(Dataset):
             DataError: with a list of what is missing, and where to get it.
         """
         with PublishedFiles(self.path) as files:
-            self._check(files)
+            self._check(files, complete=True)
 
     def __iter__(self) -> Iterator[Document]:
         self.skipped = []
         seen: set[str] = set()
         with PublishedFiles(self.path) as files:
-            if self.complete:
-                self._check(files)
+            self._check(files, complete=self.complete)
             try:
                 for split in self.chosen:
                     count, before = 0, len(self.skipped)
@@ -152,14 +151,15 @@ class Corpus(Dataset):
                     yield selected(placed, self.labels)
             self.skipped += map(files.placed, reader.skipped)
 
-    def _check(self, files: PublishedFiles) -> None:
-        missing = []
+    def _check(self, files: PublishedFiles, *, complete: bool) -> None:
+        missing, found = [], 0
         for split in self.chosen:
             for pattern, number in self.needed(split, files).items():
-                found = len(files.find(pattern))
-                if found < number:
-                    missing.append(f"{pattern} of {split}" + f" ({found} of {number})" * (number > 1))
-        if missing:
+                there = len(files.find(pattern))
+                found += there
+                if there < number:
+                    missing.append(f"{pattern} of {split}" + f" ({there} of {number})" * (number > 1))
+        if missing and (complete or not found):
             raise DataError(
                 f"not all of {self.registered_name or type(self).__name__} is here; missing: {'; '.join(missing)}. "
                 f"It is given out at {self.homepage} ({self.agreement}); complete=False reads what there is",

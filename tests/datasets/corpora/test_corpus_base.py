@@ -111,6 +111,12 @@ def test_a_file_cut_short_between_documents_is_an_error(tmp_path):
     assert ids(Letters(folder, complete=False)) == ["a", "c"]
 
 
+def test_a_folder_that_holds_nothing_of_a_corpus_is_an_error_even_where_it_need_not_be_complete(tmp_path):
+    (tmp_path / "readme.txt").write_text("nothing")
+    with pytest.raises(DataError, match="missing"):
+        ids(Letters(tmp_path, complete=False))
+
+
 def test_faults_name_file_and_line_in_the_archive_and_can_be_left_out(tmp_path):
     folder = make(tmp_path / "letters")
     (folder / "v1/train/train.txt").write_text(NOTE.format("a").replace("12", "11") + NOTE.format("b"))

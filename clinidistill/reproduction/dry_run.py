@@ -18,6 +18,7 @@ from clinidistill.labels import Labels
 from clinidistill.llm.types import Message, Prompt
 from clinidistill.recipe.declared import Component
 from clinidistill.recipe.steps import make_distiller, make_student, together
+from clinidistill.reproduction.leaks import leaks, overlap
 from clinidistill.reproduction.schema import Combiner, Experiment, ExperimentTask, Shared
 from clinidistill.reproduction.task_run import cut, load_part, made
 from clinidistill.teachers import LanguageModelTeacher, Teacher, load_teacher
@@ -69,11 +70,13 @@ class DryRun:
         problems: all of them.
         parts: the documents that could be read.
         bill: task, and what one of its teachers has yet to be asked there.
+        warnings: what makes scores worth less, and stops nothing: documents that stand in two parts.
     """
 
     problems: list[Problem] = field(default_factory=list)
     parts: list[PartFound] = field(default_factory=list)
     bill: list[tuple[str, Estimate]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def usd(self) -> float | None:
@@ -111,6 +114,8 @@ class DryRun:
             bill.append(["all", "", "", "", "", _dollars(self.usd), _dollars(self.most_usd)])
             head = ["teacher", "notes to ask about", "requests", "tokens in", "tokens out", "about $", "at most $"]
             tables.append(text_table(head, bill))
+        if self.warnings:
+            tables.append("\n".join(self.warnings))
         if self.problems:
             width = max(len(problem.where) for problem in self.problems)
             lines = [f"{problem.where:{width}}  {problem.what}" for problem in self.problems]
@@ -186,13 +191,25 @@ class _Checker:
                 parts["train"], parts["dev"] = halves
                 if not len(halves[1]):
                     self.complain(f"{task.name}: dev", f"a share of {task.dev:g} of the training documents is none")
-        if shared.start is not None:
-            where = "start" if task.start is None else f"{task.name}: start"
-            for each in filter(self.readable, shared.start.datasets):
-                if self.attempt(where, _count, each) == 0:
-                    self.complain(where, f"{each.use} has no documents")
+        start = self._start(task, shared)
+        if len(parts) == len(task.parts) + isinstance(task.dev, float):
+            self.found.warnings += [
+                f"{task.name}: {leak['documents']:,} documents of {leak['other']} stand in {leak['part']} as well"
+                for leak in leaks(parts, start)
+            ]
         self._check_aggregators(task, shared, parts)
         self._check_teachers(task, parts)
+
+    def _start(self, task: ExperimentTask, shared: Shared) -> list[Document]:
+        """The documents that students begin from."""
+        found: list[Document] = []
+        where = "start" if task.start is None else f"{task.name}: start"
+        for each in filter(self.readable, shared.start.datasets if shared.start is not None else ()):
+            documents = self.attempt(where, _all_of, each)
+            if documents == []:
+                self.complain(where, f"{each.use} has no documents")
+            found += documents or []
+        return found
 
     def _check_student(self, task: ExperimentTask, shared: Shared) -> None:
         where, student, seed = f"{task.name}: student", shared.student, self.plan.seed
@@ -241,14 +258,12 @@ class _Checker:
         return None if twice else loaded
 
     def _check_aggregators(self, task: ExperimentTask, shared: Shared, parts: Mapping[str, Dataset]) -> None:
-        searched = parts.get("search", parts.get("dev"))
-        train = {document.id: document.text for document in parts.get("train", ())}
-        overlap = searched is not None and any(train.get(each.id) == each.text for each in searched)
+        trained_on = overlap(parts.get("train", ()), parts.get("search", parts.get("dev", ())))
         for each in shared.aggregators or ():
             where = f"{task.name}: {each.title}"
             for silver in (False, True):
                 self.attempt(where, made, each, silver=silver)
-            if overlap:
+            if trained_on:
                 self.attempt(where, _fit_alone, each)
 
     def _check_teachers(self, task: ExperimentTask, parts: Mapping[str, Dataset]) -> None:
@@ -340,9 +355,9 @@ def _is_here(base: str) -> bool:
         return False
 
 
-def _count(component: Component) -> int:
-    """How many documents a dataset has."""
-    return sum(1 for _ in load_dataset(component.use, **component.options))
+def _all_of(component: Component) -> list[Document]:
+    """The documents of a dataset."""
+    return list(load_dataset(component.use, **component.options))
 
 
 def _total(name: str, estimates: Iterable[Estimate]) -> Estimate | None:

@@ -36,7 +36,8 @@ def _component(value: Any) -> Any:
     return {"use": value} if isinstance(value, str) else value
 
 
-Combiners = Annotated[list[Annotated[Combiner, BeforeValidator(_component)]], Field(min_length=1)]
+_Named = BeforeValidator(_component, json_schema_input_type=str | Combiner)
+Combiners = Annotated[list[Annotated[Combiner, _Named]], Field(min_length=1)]
 
 
 class Start(Strict):

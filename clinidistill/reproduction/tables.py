@@ -41,6 +41,12 @@ def _f1(scores: Mapping[str, Any]) -> Table:
         if task["search"]["trained_on"]:
             note += "; the student has learnt from silver labels of these notes"
         notes.append(note + ".")
+    notes += [
+        f"{task['name']}: {leak['documents']:,} documents of {leak['other']} stand in {leak['part']} as well, "
+        f"{leak['word_for_word']:,} of them word for word."
+        for task in scores["tasks"]
+        for leak in task["leaks"]
+    ]
     return Table("f1", f"{scores['name']}: F1 by task and system", _columns("scored on"), tuple(rows), tuple(notes))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from clinidistill.recipe.declared import Component
 from clinidistill.recipe.stages import Stages, read_json, write_json
 from clinidistill.recipe.steps import digest_of, looked_at, make_distiller, make_student, only, together, train
 from clinidistill.reproduction.costs import costs
+from clinidistill.reproduction.leaks import leaks, overlap
 from clinidistill.reproduction.schema import Combiner, Experiment, ExperimentTask, Start
 from clinidistill.reproduction.scoring import Answers, score
 from clinidistill.students import Student, load_student
@@ -85,7 +87,7 @@ class TaskRun:
         self.places = ["test", *task.external]
         self.searched = self.parts.get("search", self.parts["dev"])
         self.search_name = "dev" if task.search is None else "search"
-        self.trained_on = bool(_texts(self.parts["train"]) & _texts(self.searched))
+        self.trained_on = overlap(self.parts["train"], self.searched)
         self.supervised = not self.trained_on  # else people's labels would get into the silver ones
         self._begin = _start_parts(self.shared.start)
 
@@ -96,6 +98,7 @@ class TaskRun:
             ClinidistillError: whatever a stage cannot do; call it again to go on where it stopped.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        leaking = leaks(self.parts, chain.from_iterable(self._begin))
         pool = self._label(together(self.parts["train"], self.searched))
         said = {name: self._label(self.parts[name]) for name in self.places}
         best = self._search(pool)
@@ -106,6 +109,7 @@ class TaskRun:
             "name": self.task.name,
             "labels": self.task.labels,
             "parts": {name: _summary(part) for name, part in self.parts.items()},
+            "leaks": leaking,
             "silver": _summary(silver),
             "search": {
                 "on": self.search_name,
@@ -211,7 +215,7 @@ class TaskRun:
         start = self.shared.start
         if start is None:
             return None
-        documents = MemoryDataset([document for part in self._begin for document in part])
+        documents = MemoryDataset(chain.from_iterable(self._begin))
         distiller = make_distiller(start.distiller, seed=self.experiment.seed, progress=self.progress)
         assert self.shared.student is not None
         student = make_student(self.shared.student, start.labels, name=f"{self.experiment.name}-start")
@@ -326,10 +330,6 @@ def among(documents: Iterable[Document], wanted: Iterable[Document]) -> list[Doc
 
 def _start_parts(start: Start | None) -> list[Dataset]:
     return [] if start is None else [load_dataset(each.use, **each.options) for each in start.datasets]
-
-
-def _texts(documents: Iterable[Document]) -> set[tuple[str, str]]:
-    return {(document.id, document.text) for document in documents}
 
 
 def _said(labels: Labels) -> str:

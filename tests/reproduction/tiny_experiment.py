@@ -50,3 +50,41 @@ def task(name, label, names, teachers=3):
         lines += [f'[[tasks.teachers]]\nuse = "terminology"\nname = "{name}-{number}"\nlabel = "{label}"']
         lines += [f"terminology = {listed}"]
     return "\n".join(lines) + "\n"
+
+
+def recorded(folder, base):
+    """Two recorded teachers that have answered the training notes and nothing else."""
+    save_parts(folder)
+    answers = []
+    for model, known in (("good", DRUGS), ("poor", DRUGS[:3])):
+        for note in notes(0, 24):
+            text = note.text
+            for drug in known:
+                text = text.replace(drug, f'<span class="medication">{drug}</span>')
+            answers.append({"id": note.id, "model": model, "response": text})
+    (folder / "answers.jsonl").write_text("".join(json.dumps(each) + "\n" for each in answers))
+    teachers = "".join(
+        f'[[tasks.teachers]]\nuse = "recorded"\nname = "{model}"\nmodel = "{model}"\npath = "answers.jsonl"\n'
+        'labels = ["medication"]\n'
+        for model in ("good", "poor")
+    )
+    file = folder / "recorded.toml"
+    file.write_text(f"""name = "recorded"
+resamples = 50
+aggregators = ["union", "dawid-skene"]
+[student]
+use = "token-classifier"
+base = "{base.as_posix()}"
+[distiller]
+epochs = 1
+lr = 3e-3
+[[tasks]]
+name = "drugs"
+labels = ["medication"]
+train = {{ use = "jsonl", path = "train.jsonl" }}
+search = {{ use = "jsonl", path = "train.jsonl" }}
+dev = {{ use = "jsonl", path = "dev.jsonl" }}
+test = {{ use = "jsonl", path = "test.jsonl" }}
+usd_per_note = {{ good = 0.03 }}
+{teachers}""")
+    return file

@@ -120,6 +120,10 @@ class Registry:
         """All registered names, sorted."""
         return sorted({*self._entry_points(), *self._decorated})
 
+    def package(self, name: str) -> str:
+        """The package (or packages, joined by ``+``) that registers `name`; imports nothing."""
+        return " + ".join(sorted({entry.package for entry in self._claims(name)}))
+
     def get(self, name: str) -> type[Component]:
         """The class registered under `name`, imported now if it was not yet.
 
@@ -164,11 +168,11 @@ class Registry:
 
     def available(self) -> list[ComponentInfo]:
         """All components of the group by name; imports them, and quarantines those that fail."""
-        return [self._info(name) for name in self.names()]
+        return [self.info(name) for name in self.names()]
 
-    def _info(self, name: str) -> ComponentInfo:
-        entries = self._claims(name)
-        packages = " + ".join(sorted({entry.package for entry in entries}))
+    def info(self, name: str) -> ComponentInfo:
+        """One line about a component; imports it, and quarantines it if that fails."""
+        packages = self.package(name)
         try:
             cls = self.get(name)
         except DuplicateComponentError as error:

@@ -14,7 +14,7 @@ __all__ = ["copied", "damaged"]
 
 C = TypeVar("C", bound=Component)
 
-_LARGEST = 20_000_000  # bytes
+_LARGEST = 2_000_000  # bytes; each is read some dozens of times
 
 
 def copied(component: C, folder: str | Path) -> C | None:
@@ -30,7 +30,7 @@ def copied(component: C, folder: str | Path) -> C | None:
         # Formats of several files find the others beside the one that is named.
         shutil.copyfile(source, target)
         for beside in source.parent.iterdir():
-            if beside.is_file() and beside != source and beside.stat().st_size < _LARGEST // 10:
+            if beside.is_file() and beside != source and beside.stat().st_size < _LARGEST:
                 shutil.copyfile(beside, target.parent / beside.name)
     else:
         shutil.copytree(source, target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import islice
 
 from clinidistill.types import Document
 
@@ -30,12 +31,17 @@ LONE_SURROGATE = "\ud83d pill \udc8a"
 """Documents may hold these; UTF-8 does not."""
 
 
+_COMMON = """Diabetes and hypertension, on metformin 500 mg BID, insulin and lisinopril 10 mg daily. Aspirin for
+headache, acetaminophen for fever. History of asthma, pneumonia and heart failure.
+Denies chest pain, nausea, shortness of breath and rash. Warfarin stopped after a stroke; atorvastatin continued."""
+
+
 @cache
 def sample_documents() -> tuple[Document, ...]:
-    """Six of the demo notes, without spans."""
+    """A note of common words, and five of the demo notes, without spans."""
     from clinidistill.demo.dataset import DemoNotes
 
-    return tuple(note.without_spans() for note, _ in zip(DemoNotes("dev"), range(6), strict=False))
+    return (Document("common", _COMMON), *(note.without_spans() for note in islice(DemoNotes("dev"), 5)))
 
 
 def documents_of(given: Iterable[Document | str] | None) -> tuple[Document, ...]:

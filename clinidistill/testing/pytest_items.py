@@ -9,8 +9,8 @@ import pytest
 
 from clinidistill.component import Component
 from clinidistill.errors import ClinidistillError
-from clinidistill.registry import GROUPS, ComponentInfo, Group, available, registry
-from clinidistill.testing.kinds import case_of, rules_of
+from clinidistill.registry import GROUPS, ComponentInfo, Group, registry
+from clinidistill.testing.kinds import KINDS, case_of, rules_of
 from clinidistill.testing.rules import Case, ConformanceError, Rule, try_one
 
 __all__ = ["conformance_items"]
@@ -69,20 +69,22 @@ def conformance_items(session: pytest.Session, only: Collection[str] | None) -> 
 
 
 def _items(parent: pytest.Collector, only: Collection[str] | None) -> Iterator[pytest.Item]:
-    seen: set[type[Component]] = set()
-    counts: dict[str, int] = {}
+    registered = [
+        (group, info)
+        for group in GROUPS
+        for name in registry(group).names()
+        if (registry(group).package(name) != _OURS if only is None else _named(only, group, name))
+        for info in [registry(group).info(name)]
+    ]
+    seen: dict[type[Component], int] = {}
     for component, samples in _given(parent.config):
         cls = type(component)
         kind, case = case_of(component, samples)
-        seen.add(cls)
-        if only is None or _named(only, kind, case.title):
-            number = counts[case.title] = counts.get(case.title, 0) + 1
+        number = seen[cls] = seen.get(cls, 0) + 1
+        if only is None or _named(only, KINDS[kind], case.title):
             yield from _of(parent, kind, case, case.title if number == 1 else f"{case.title}-{number}")
-    for group in GROUPS:
-        kind = registry(group).kind
-        for info in available(group):
-            if info.package != _OURS if only is None else _named(only, kind, info.name):
-                yield from _registered(parent, group, kind, info, seen)
+    for group, info in registered:
+        yield from _registered(parent, group, info, seen)
 
 
 def _given(config: pytest.Config) -> Iterator[tuple[Component, Mapping[str, Any]]]:
@@ -93,9 +95,10 @@ def _given(config: pytest.Config) -> Iterator[tuple[Component, Mapping[str, Any]
 
 
 def _registered(
-    parent: pytest.Collector, group: Group, kind: str, info: ComponentInfo, seen: Collection[type[Component]]
+    parent: pytest.Collector, group: Group, info: ComponentInfo, seen: Collection[type[Component]]
 ) -> Iterator[pytest.Item]:
     """Tests of what is registered, made without options; none if the conftest gave one."""
+    kind = registry(group).kind
     if info.state != "ready":
         yield _unmade(parent, f"{kind} {info.name}: loads", str(info.error), fails=True)
         return
@@ -123,7 +126,5 @@ def _unmade(parent: pytest.Collector, name: str, reason: str, *, fails: bool) ->
     return item
 
 
-def _named(only: Collection[str], kind: str, name: str) -> bool:
-    from clinidistill.testing.kinds import KINDS
-
-    return not {name, f"{KINDS[kind]}:{name}", f"{kind}:{name}"}.isdisjoint(only)
+def _named(only: Collection[str], group: Group, name: str) -> bool:
+    return name in only or f"{group}:{name}" in only

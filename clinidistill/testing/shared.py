@@ -31,7 +31,7 @@ def fingerprint_is_stable(case: Case) -> None:
         broken("its fingerprint changes each time; leave times, counters and random numbers out of fingerprint_data()")
     options = _said(case)
     try:
-        backwards = rebuilt(component, dict(reversed(component.options.items())), alone=True).fingerprint
+        backwards = rebuilt(component, dict(reversed(list(component.options.items()))), alone=True).fingerprint
     except ClinidistillError:  # what component/recipe tells
         backwards = before
     if backwards != before:

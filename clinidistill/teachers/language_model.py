@@ -92,6 +92,7 @@ class LanguageModelTeacher(Teacher):
     """
 
     keeps_answers = True
+    deterministic = False  # servers batch, and few promise anything
     provider_class: ClassVar[type[Provider] | None] = None
 
     def __init__(

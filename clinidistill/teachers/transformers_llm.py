@@ -100,6 +100,7 @@ class TransformersTeacher(LanguageModelTeacher):
         }
         self._local: list[LocalModel] = []  # one for all copies of this teacher
         self._at_once = batch_size
+        self.deterministic = not temperature
         super().__init__(
             _InProcess(base, **self._settings),
             task=task,

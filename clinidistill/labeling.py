@@ -19,7 +19,7 @@ from clinidistill.store import LabelStore
 from clinidistill.teachers.base import Session, Teacher
 from clinidistill.types import Annotation, Document, Estimate
 
-__all__ = ["estimate", "label", "named_teachers", "relabel"]
+__all__ = ["estimate", "label", "named_teachers", "relabel", "sound"]
 
 _CHUNK = 256  # documents looked up in the store together
 _GROUP, _SECONDS = 64, 0.25  # a cheap teacher's annotations between two commits, at most
@@ -274,19 +274,19 @@ class _Turn:
 
     def _keep(self, annotation: Annotation) -> None:
         document = self._due(annotation)
-        sound = _sound(document, annotation, self._name)
-        self._waiting.append((document, sound))
+        settled = sound(document, annotation, self._name)
+        self._waiting.append((document, settled))
         late = time.monotonic() - self._written >= _SECONDS
         at_once = self._teacher.remote and not self._teacher.keeps_answers
         if at_once or late or len(self._waiting) >= _GROUP:
             self._write()
         self._answered += 1
         self._bar.advance()
-        if sound.cost_usd:
-            self._cost_usd += sound.cost_usd
+        if settled.cost_usd:
+            self._cost_usd += settled.cost_usd
             self._bar.note(usd=self._cost_usd)
-        if sound.failed:
-            self._fail(sound)
+        if settled.failed:
+            self._fail(settled)
 
     def _due(self, annotation: Annotation) -> Document:
         """The document that the annotation is of, which must be waiting for it."""
@@ -313,7 +313,7 @@ class _Turn:
         self._written = time.monotonic()
 
 
-def _sound(document: Document, annotation: Annotation, name: str) -> Annotation:
+def sound(document: Document, annotation: Annotation, name: str) -> Annotation:
     """The annotation under the teacher's name now; a failed one if its spans cannot stand."""
     error = annotation.error
     if error is None:

@@ -120,7 +120,7 @@ class Parquet(FileDataset):
         """
         for name, path in self.files().items():
             with _opened(path) as file:
-                columns = self._columns(file.schema_arrow, path)
+                columns = self.columns(file.schema_arrow, path)
                 wanted = None if all_columns else list(dict.fromkeys(filter(None, columns.values())))
                 first = 1
                 for rows in file.iter_batches(ROWS, columns=wanted):
@@ -128,8 +128,12 @@ class Parquet(FileDataset):
                         yield Batch(path, name.removesuffix(".parquet"), first, rows, columns)
                     first += rows.num_rows
 
-    def _columns(self, found: Any, path: Path) -> dict[str, str | None]:
-        """Which columns hold what."""
+    def columns(self, found: Any, path: Path) -> dict[str, str | None]:
+        """Which columns of an Arrow schema hold what; ``None`` where none does.
+
+        Raises:
+            DataError: if it lacks one that was named.
+        """
         kinds = pyarrow().types
         for column in (self.text_column, self.id_column, self.spans_column):
             if column is not None and column not in found.names:

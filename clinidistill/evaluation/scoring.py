@@ -7,11 +7,11 @@ from typing import Protocol, overload, runtime_checkable
 
 from clinidistill.errors import ConfigError
 from clinidistill.evaluation.bootstrap import Interval, f1_intervals
-from clinidistill.evaluation.counting import Floats, count
+from clinidistill.evaluation.counting import Counts, Floats, count
 from clinidistill.evaluation.pairing import pair
 from clinidistill.types import SCHEMES, Document, Metrics, SchemeScores, Scores
 
-__all__ = ["Predictor", "answers", "evaluate"]
+__all__ = ["Predictor", "answers", "check_resampling", "evaluate", "scores_of"]
 
 
 @runtime_checkable
@@ -86,8 +86,7 @@ def evaluate(
     """
     if isinstance(labels, str):
         raise ConfigError(f"labels must be several names, not one string; write labels=[{labels!r}]")
-    if bootstrap < 0 or not 0 < confidence < 1:
-        raise ConfigError("bootstrap must be 0 or more resamples, and confidence between 0 and 1")
+    check_resampling(bootstrap, confidence)
     if isinstance(predicted, Predictor):
         raise ConfigError("the system comes first: evaluate(system, dataset)")
     if isinstance(gold, Predictor):
@@ -98,6 +97,21 @@ def evaluate(
 
     wanted, found = zip(*pairs, strict=True) if pairs else ((), ())
     counts = count(wanted, found, None if labels is None else frozenset(labels))
+    return scores_of(counts, bootstrap=bootstrap, seed=seed, confidence=confidence)
+
+
+def check_resampling(bootstrap: int, confidence: float) -> None:
+    """Refuse options that cannot work, before anything is predicted.
+
+    Raises:
+        ConfigError: if one cannot.
+    """
+    if bootstrap < 0 or not 0 < confidence < 1:
+        raise ConfigError("bootstrap must be 0 or more resamples, and confidence between 0 and 1")
+
+
+def scores_of(counts: Counts, *, bootstrap: int = 0, seed: int = 0, confidence: float = 0.95) -> Scores:
+    """Scores of what was counted; options as :func:`evaluate`."""
     intervals: list[list[Interval]] = [[None] * len(SCHEMES)] * (len(counts.labels) + 2)
     if bootstrap:
         intervals = f1_intervals(counts, resamples=bootstrap, seed=seed, confidence=confidence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ class Question:
         sample: which of several samples it is.
         size: bytes of the request.
         bound_usd: the most that it can cost; 0 where the price is unknown.
+        bound_tokens: the most tokens that it and its answer can have.
     """
 
     key: str
@@ -88,6 +90,7 @@ class Question:
     sample: int
     size: int
     bound_usd: float = 0.0
+    bound_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -180,7 +183,7 @@ class AnswerLog:
         mine = owner or self.owner
         row = connection.execute(_FIND, (question.key, after)).fetchone()
         if row is None:
-            owned = (mine, bound_usd, self.database.now())
+            owned = (mine, bound_usd, time.time())
             values = (question.key, after, teacher, question.document, question.start, question.stop)
             ((id_,),) = connection.execute(_OPEN, (*values, question.sample, question.size, *owned)).fetchall()
             self.spend(connection, teacher, bound_usd)
@@ -211,7 +214,7 @@ class AnswerLog:
             last = connection.execute("SELECT max(turn) FROM answer WHERE key = ?", (question.key,)).fetchone()[0]
             turn = 0 if last is None else last + 1
             values = (question.key, turn, teacher, question.document, question.start, question.stop, question.sample)
-            opened = (question.size, None, claim.reserved_usd, self.database.now())
+            opened = (question.size, None, claim.reserved_usd, time.time())
             ((id_,),) = connection.execute(_OPEN, (*values, *opened)).fetchall()
             connection.execute("UPDATE answer SET body = ?, seconds = ? WHERE id = ?", (body, seconds, id_))
         return Answer(id_, turn, body, True, claim.reserved_usd)

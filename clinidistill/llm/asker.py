@@ -172,11 +172,11 @@ class Asker:
     def _question(self, request: httpx.Request | None, prompt: Prompt, part: Part) -> Question:
         url, body = self._provider.question(prompt) if request is None else (str(request.url), request.content)
         digest = hashlib.sha256(b"\0".join((self._identity, url.encode(), b"%d" % prompt.sample, body)))
-        bound = 0.0
+        bound, most = 0.0, len(body) + ENVELOPE
         if self._price is not None:
-            bound = self._price.bound(len(body) + ENVELOPE, self._provider.max_tokens) * self._discount
-        key = digest.hexdigest()[:32]
-        return Question(key, part.document, part.start, part.stop, prompt.sample, len(body), bound)
+            bound = self._price.bound(most, self._provider.max_tokens) * self._discount
+        key, tokens = digest.hexdigest()[:32], most + self._provider.max_tokens
+        return Question(key, part.document, part.start, part.stop, prompt.sample, len(body), bound, tokens)
 
     def _settle(self, answer: Answer, model: str | None, usage: Usage, cost_usd: float | None) -> None:
         if answer.fresh or not answer.priced:

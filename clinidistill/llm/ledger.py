@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from clinidistill.database import Connection
 from clinidistill.errors import LabelingStopped
 from clinidistill.llm.answers import Answer, AnswerLog, Claim, Question
+from clinidistill.llm.purse import Purse
 from clinidistill.llm.types import Usage
 
 __all__ = ["Ledger"]
@@ -32,17 +33,19 @@ class Ledger:
         teacher: fingerprint of the teacher that asks.
         budget_usd: the most that the teacher may ever spend in this store, requests in flight and requests whose
             answers got lost counted in full; None sets no limit.
+        purse: what the teacher shares with others that ask elsewhere; None where there are none.
     """
 
-    def __init__(self, log: AnswerLog, teacher: str, budget_usd: float | None = None):
-        self._log, self._teacher, self._budget = log, teacher, budget_usd
+    def __init__(self, log: AnswerLog, teacher: str, budget_usd: float | None = None, purse: Purse | None = None):
+        self._log, self._teacher, self._budget, self._purse = log, teacher, budget_usd, purse
+        self._taken: dict[int, tuple[float, int]] = {}  # out of the purse, for each claim
         self._entries: list[tuple[asyncio.Future[Any] | None, _Entry]] = []
         self._planned = False
         self._claims: list[_Waiting] = []
         self._flying = 0
         self._short = False  # whether money was lacking since something was last settled
         self._factor = 1.0  # by how much the API has charged more than the bound
-        self._proven = budget_usd is None  # whether an answer has shown what the API charges
+        self._proven = budget_usd is None and purse is None  # whether an answer has shown what the API charges
         self._pulse: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -125,10 +128,9 @@ class Ledger:
 
         An answer to it is handed over by :meth:`receive`.
         """
-        bound = question.bound_usd * self._factor
-        if not self._affords(connection, bound):
+        if not self._affords(connection, question):
             return self._spent()
-        return self._log.claim(connection, self._teacher, question, after, bound, owner=owner)
+        return self._claim(connection, question, after, owner)
 
     def receive(self, answer: Answer) -> Answer:
         """Take an answer that did not come by :meth:`keep`; it is to be priced like those that did."""
@@ -142,11 +144,16 @@ class Ledger:
             if cost_usd is not None and answer.reserved_usd:
                 self._factor = max(self._factor, self._factor * cost_usd / answer.reserved_usd)
             self._settled()
+            self._return(answer.id, cost_usd, usage)
         self._enter(lambda connection: self._log.price(connection, answer, model=model, usage=usage, cost_usd=cost_usd))
 
     def release(self, claim: Claim, *, billed: bool) -> None:
         """Give a claim back unanswered; what was reserved stays spent if the request may have been `billed`."""
         self._settled()
+        if billed:
+            self._taken.pop(claim.id, None)
+        else:
+            self._return(claim.id, 0.0, Usage(0, 0))
         self._enter(lambda connection: self._log.release(connection, self._teacher, claim, billed))
 
     def _settled(self) -> None:
@@ -190,9 +197,8 @@ class Ledger:
             if future.done():
                 continue
             got: Answer | Claim | LabelingStopped | None = None
-            bound = question.bound_usd * self._factor
-            if self._is_affordable(connection, bound):
-                got = self._log.claim(connection, self._teacher, question, after, bound)
+            if self._is_affordable(connection, question):
+                got = self._claim(connection, question, after)
                 self._flying += isinstance(got, Claim)
             elif not self._flying:
                 got = self._spent()
@@ -201,20 +207,43 @@ class Ledger:
             results.append((future, got))
         return results
 
-    def _is_affordable(self, connection: Connection, bound: float) -> bool:
+    def _claim(
+        self, connection: Connection, question: Question, after: int, owner: str | None = None
+    ) -> Answer | Claim | None:
+        """What the log says to a claim that is affordable; what the purse gave for it is kept for it, or goes back."""
+        bound = question.bound_usd * self._factor
+        got = self._log.claim(connection, self._teacher, question, after, bound, owner=owner)
+        if self._purse is not None:
+            if isinstance(got, Claim):
+                self._taken[got.id] = (bound, question.bound_tokens)
+            else:
+                self._purse.give_back(bound, question.bound_tokens)
+        return got
+
+    def _return(self, claim: int, cost_usd: float | None, usage: Usage) -> None:
+        """What a request did not use of what the purse gave for it; what is not known is taken for used."""
+        usd, tokens = self._taken.pop(claim, (0.0, 0))
+        if self._purse is not None and (usd or tokens):
+            sent, written = usage.input_tokens, usage.output_tokens
+            used = tokens if sent is None or written is None else sent + written
+            self._purse.give_back(0.0 if cost_usd is None else usd - cost_usd, tokens - used)
+
+    def _is_affordable(self, connection: Connection, question: Question) -> bool:
         if not self._proven and self._flying:  # the first request goes alone, to show what the API charges
             return False
-        return self._affords(connection, bound)
+        return self._affords(connection, question)
 
-    def _affords(self, connection: Connection, bound: float) -> bool:
-        if self._budget is None:
-            return True
-        return self._log.committed_usd(connection, self._teacher) + bound <= self._budget
+    def _affords(self, connection: Connection, question: Question) -> bool:
+        """Whether store and purse have enough; the purse has then given it."""
+        bound = question.bound_usd * self._factor
+        if self._budget is not None and self._log.committed_usd(connection, self._teacher) + bound > self._budget:
+            return False
+        return self._purse is None or self._purse.take(bound, question.bound_tokens)
 
     def _spent(self) -> LabelingStopped:
+        budget = "budget" if self._budget is None else f"budget of ${self._budget:g}"
         return LabelingStopped(
-            f"the budget of ${self._budget:g} is spent or reserved; what was answered is kept: raise budget_usd and "
-            "run again for the rest"
+            f"the {budget} is spent or reserved; what was answered is kept: raise budget_usd and run again for the rest"
         )
 
     def _resolve(self, future: asyncio.Future[Any] | None, value: Any) -> None:

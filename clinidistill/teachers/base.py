@@ -15,6 +15,7 @@ from clinidistill.types import Annotation, Document, Estimate, Span
 
 if TYPE_CHECKING:
     from clinidistill.database import Database
+    from clinidistill.llm.purse import Purse
 
 __all__ = ["Session", "Teacher"]
 
@@ -28,12 +29,14 @@ class Session:
         allow_remote: whether the caller lets notes leave this machine.
         retry_failures: whether what failed in an earlier run is to be asked again.
         offline: whether only answers at hand count, and nothing may be asked.
+        purse: a budget shared with other processes, for teachers that pay.
     """
 
     database: Database
     allow_remote: bool = False
     retry_failures: bool = False
     offline: bool = False
+    purse: Purse | None = None
 
 
 class Teacher(Component, ABC):
@@ -107,7 +110,7 @@ class Teacher(Component, ABC):
         return self
 
     def luggage(self) -> bytes | None:
-        """What a copy of it in another process would else make anew, for its :meth:`unpack`; None where that is quick."""
+        """What a copy in another process would else make anew, for its :meth:`unpack`; None where that is quick."""
         return None
 
     def unpack(self, luggage: bytes | memoryview) -> None:

@@ -297,7 +297,8 @@ class LanguageModelTeacher(Teacher):
         until = None if self._run_timeout is None else time.monotonic() + self._run_timeout
         async with AsyncExitStack() as stack:
             log = AnswerLog(session.database)
-            ledger = await stack.enter_async_context(Ledger(log, self.fingerprint, self._budget_usd))
+            ledger = Ledger(log, self.fingerprint, self._budget_usd, session.purse)
+            await stack.enter_async_context(ledger)
             carrier = None
             if not session.offline:
                 carrier = await stack.enter_async_context(self._carrier())

@@ -31,6 +31,7 @@ from clinidistill.matching import (
     least_score,
     stop_list,
 )
+from clinidistill.matching.compiled import Compiled
 from clinidistill.teachers.base import Teacher
 from clinidistill.terminologies import Concept, Terminology
 from clinidistill.types import Annotation, Document, Span
@@ -167,13 +168,19 @@ class TerminologyTeacher(Teacher):
         if self._matcher is None:
             with _BUILDING:
                 if self._matcher is None:
-                    self._matcher = Matcher(
-                        automaton_of(self.terminology, self._rules, cached=self._cache),
-                        nested=self._nested,
-                        evidence=self._evidence,
-                        least_score=self._least_score,
-                    )
+                    self._match(automaton_of(self.terminology, self._rules, cached=self._cache))
+        assert self._matcher is not None
         return self._matcher
+
+    def luggage(self) -> bytes:
+        """Its names, compiled, so that they are neither read nor compiled in another process."""
+        return self.matcher.automaton.compiled.pack()
+
+    def unpack(self, luggage: bytes | memoryview) -> None:
+        self._match(Automaton(Compiled.unpack(luggage)))
+
+    def _match(self, automaton: Automaton) -> None:
+        self._matcher = Matcher(automaton, nested=self._nested, evidence=self._evidence, least_score=self._least_score)
 
     def label_document(self, document: Document) -> Iterator[Span]:
         return self._spans(self.matcher.find(document.text))

@@ -277,7 +277,7 @@ class MemoryTerminology(Terminology):
     registered_name: ClassVar[str | None] = "terminology"
 
     def __init__(self, concepts: Iterable[Concept], name: str | None = None):
-        self._concepts = list(concepts)
+        self._concepts = self._options["concepts"] = list(concepts)  # an option that can be read again
 
     def __iter__(self) -> Iterator[Concept]:
         return iter(self._concepts)

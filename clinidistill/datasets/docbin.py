@@ -25,7 +25,7 @@ _OURS = "clinidistill"
 _GROUP = "sc"
 """The key of ``Doc.spans`` that spaCy's span categorizer goes by, too."""
 
-_A_FILE = 2000
+_A_FILE = 500
 """Documents a file, where a folder of them is written."""
 
 
@@ -47,7 +47,7 @@ class DocBinFile(FileDataset):
     Writing sets both the group ``sc`` and, where spans are flat, ``doc.ents``. Tokens are those of spaCy's English
     tokenizer, cut at the edges of spans. Ids, ``covers``, ``meta``, scores, sources and fragments travel in
     ``doc.user_data``. A path that ends in ``.spacy`` is one file, which is made in memory; any other is a folder of
-    files of 2,000 documents each.
+    files of 500 documents each.
 
     Args:
         path: a file, a folder, or a glob. A file is in memory while it is read, packed.

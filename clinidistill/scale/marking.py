@@ -1,0 +1,35 @@
+"""A student on notes of which some may be its undoing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clinidistill.errors import ConfigError, describe
+from clinidistill.scale.rows import Bad
+from clinidistill.students import Student
+from clinidistill.types import Document
+
+__all__ = ["marked"]
+
+
+def marked(student: Student, documents: list[Document], options: Mapping[str, Any]) -> list[Document | Bad]:
+    """Each document with the student's spans, or why there are none, in order.
+
+    What fails together is tried in halves, down to the note that it fails on.
+
+    Raises:
+        ConfigError: if the student cannot predict so at all.
+    """
+    found: list[Document | Bad] = []
+    try:
+        found.extend(student.predict(documents, **options))
+    except ConfigError:
+        raise
+    except Exception as error:
+        rest = documents[len(found) :]
+        if len(rest) == 1:
+            return [*found, Bad(rest[0].id, None, describe(error))]
+        half = len(rest) // 2
+        found += [*marked(student, rest[:half], options), *marked(student, rest[half:], options)]
+    return found

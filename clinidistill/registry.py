@@ -32,7 +32,7 @@ from clinidistill.errors import (
     UnknownComponentError,
 )
 
-__all__ = ["GROUPS", "ComponentInfo", "Group", "Registry", "available", "registry"]
+__all__ = ["GROUPS", "ComponentInfo", "Group", "Registry", "available", "option_types", "registry"]
 
 Group = Literal["teachers", "students", "datasets", "aggregators", "providers", "terminologies"]
 GROUPS: tuple[Group, ...] = typing.get_args(Group)
@@ -238,7 +238,7 @@ def check_options(cls: type[Component], options: Mapping[str, Any], what: str) -
     parameters = inspect.signature(cls).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     known = {n: p for n, p in parameters.items() if p.kind not in _VARIADIC}
-    hints = _hints(cls)
+    hints = option_types(cls)
     problems: list[str] = []
     checked: dict[str, Any] = {}
     for name, value in options.items():
@@ -268,7 +268,8 @@ _PYDANTIC = ConfigDict(arbitrary_types_allowed=True)
 _ONE_SHOT = {collections.abc.Iterable, collections.abc.Iterator, collections.abc.Generator}
 
 
-def _hints(cls: type[Component]) -> Mapping[str, Any]:
+def option_types(cls: type[Component]) -> Mapping[str, Any]:
+    """The types of the options of a class, as far as its annotations can be looked up."""
     try:
         return typing.get_type_hints(cls.__init__, include_extras=True)
     except Exception:  # names imported for type checking only: then the class itself checks its options

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import importlib.resources
 import importlib.util
-import json
 import logging
 import os
 import sys
@@ -24,6 +22,7 @@ from clinidistill.cli.common import Quiet, err, out, progress
 from clinidistill.cli.evaluate import compare, evaluate
 from clinidistill.cli.label import label, relabel
 from clinidistill.cli.mistakes import errors
+from clinidistill.cli.plugins import new_plugin, plugins, schema
 from clinidistill.cli.predict import predict
 from clinidistill.cli.reproduce import reproduce
 from clinidistill.cli.terms import explain, link
@@ -132,38 +131,9 @@ app.command()(predict)
 app.command()(errors)
 app.command()(evaluate)
 app.command()(compare)
-
-
-class Group(enum.StrEnum):
-    """Groups of components."""
-
-    teachers = "teachers"
-    students = "students"
-    datasets = "datasets"
-    aggregators = "aggregators"
-    providers = "providers"
-    terminologies = "terminologies"
-
-
-@app.command()
-def plugins(
-    group: Annotated[Group | None, typer.Argument(help="One group; all by default.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List what can be loaded by name, built-in or from other packages, and what is broken."""
-    import clinidistill as cd
-
-    groups = [group] if group is not None else list(Group)
-    found = [(each.value, info) for each in groups for info in cd.available(each.value)]
-    fields = ("name", "package", "state", "summary", "error")
-    if as_json:
-        rows = [{"group": name} | {field: getattr(info, field) for field in fields} for name, info in found]
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    table = Table("group", "name", "package", "state", "summary", box=None)
-    for name, info in found:
-        table.add_row(name, info.name, info.package, info.state, info.error or info.summary)
-    out.print(table, markup=False)
+app.command()(plugins)
+app.command()(new_plugin)
+app.command()(schema)
 
 
 def _need_demo_base() -> None:

@@ -1,18 +1,21 @@
-"""Commands for authors of plugins: what there is, and a package to begin with."""
+"""Commands for authors: of plugins, what there is and a package to begin with; of recipes, what they may say."""
 
 from __future__ import annotations
 
 import enum
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from clinidistill.cli.common import out
 
-__all__ = ["new_plugin", "plugins"]
+if TYPE_CHECKING:
+    from clinidistill.recipe.declared import Declared
+
+__all__ = ["new_plugin", "plugins", "schema"]
 
 
 class Group(enum.StrEnum):
@@ -35,6 +38,13 @@ class PluginKind(enum.StrEnum):
     aggregator = "aggregator"
     provider = "provider"
     terminology = "terminology"
+
+
+class Declares(enum.StrEnum):
+    """Files that declare a run."""
+
+    recipe = "recipe"
+    experiment = "experiment"
 
 
 def plugins(
@@ -73,3 +83,20 @@ def new_plugin(
         out.print(f"  {file}", highlight=False, markup=False)
     steps = [f"cd {folder}", "pip install -e '.[dev]'", "pytest", f"clinidistill plugins {KINDS[kind].group}"]
     out.print("\nNow:\n", *(f"  {step}\n" for step in steps), sep="", highlight=False, markup=False, soft_wrap=True)
+
+
+def schema(
+    of: Annotated[Declares, typer.Argument(metavar="WHAT", help="recipe, or experiment.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; stdout if none.")] = None,
+) -> None:
+    """Write the JSON Schema of recipes or experiments, with all components that are installed, for editors."""
+    from clinidistill.recipe import Recipe
+    from clinidistill.recipe.json_schema import json_schema
+    from clinidistill.reproduction import Experiment
+
+    models: dict[str, type[Declared]] = {"recipe": Recipe, "experiment": Experiment}
+    text = json.dumps(json_schema(models[of]), indent=1, ensure_ascii=False)
+    if output is None:
+        typer.echo(text)
+    else:
+        output.write_text(text + "\n", encoding="utf-8")

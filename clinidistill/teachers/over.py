@@ -50,6 +50,7 @@ def init_over(
         self._options.update(shared_options(made, self._options.keys() - own))
         own_init(self, made, **mine)
 
+    __init__.__doc__ = part.__doc__
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     taken = [parameter for parameter in theirs if parameter.name not in own]
     __init__.__signature__ = inspect.Signature([this, *taken, *ours])  # type: ignore[attr-defined]

@@ -46,7 +46,7 @@ _CURES: tuple[tuple[type[psycopg.Error], str], ...] = (
     (errors.LockNotAvailable, "another process is writing to it; wait for it, then run again"),
     (errors.ForeignKeyViolation, "register the teacher before adding its annotations"),
     (errors.InsufficientPrivilege, "have its owner make the schema, and grant the rights to use it and its tables"),
-    (psycopg.ProgrammingError, "it is damaged or no label store; restore a copy or name another schema"),
+    (psycopg.ProgrammingError, "it is damaged, no label store or not granted to this user; restore or name another"),
     (psycopg.Error, "what was written before is kept; run again when the server is well"),
 )
 _REFUSALS = (  # by what libpq says, which is not repeated: it may quote what it misread in an address
@@ -177,12 +177,11 @@ class PostgresDatabase(Database):
 
     def _advance(self, session: _Session, version: int) -> None:
         there, _, marked = session.execute(_LOOK, (self._address.schema,)).fetchall()[0]
-        statements = [] if there else [f"CREATE SCHEMA {_quoted(self._address.schema)}"]
-        statements += [] if marked else _MARK
-        for step in self._versions[version:]:
-            statements += step
-        for statement in statements:
-            session.execute(_translated(statement))
+        if not there:
+            self._connection.execute(f"CREATE SCHEMA {_quoted(self._address.schema)}".encode())
+        for statements in (() if marked else _MARK, *self._versions[version:]):
+            for statement in statements:
+                session.execute(_translated(statement))
         session.execute("UPDATE label_store SET version = ?", (len(self._versions),))
 
     @contextmanager
@@ -235,9 +234,7 @@ def _connected(address: Address, *, read_only: bool) -> psycopg.Connection[Any]:
         raise StoreError(f"{address.name}: {reason}")
     if connection.info.parameter_status("server_encoding") != "UTF8":
         connection.close()
-        raise StoreError(
-            f"{address.name}: the database is not in UTF8; make one WITH ENCODING 'UTF8' TEMPLATE template0"
-        )
+        raise StoreError(f"{address.name}: the database is not in UTF8; make one by createdb -E UTF8 -T template0")
     connection.adapters.register_loader("numeric", _Number)
     return connection
 

@@ -28,7 +28,7 @@ __all__ = ["Reproduction", "reproduce"]
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """What an experiment came to; printed, its tables.
+    """What an experiment came to; printed, its tables without the ranking of all combinations, which is long.
 
     Attributes:
         folder: the run folder.
@@ -39,7 +39,7 @@ class Reproduction:
     scores: dict[str, Any]
 
     def __str__(self) -> str:
-        return "\n".join(table.markdown() for table in tables(self.scores))
+        return "\n".join(table.markdown() for table in tables(self.scores) if table.name != "combinations")
 
 
 def reproduce(

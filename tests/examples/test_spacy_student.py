@@ -1,4 +1,4 @@
-"""The plugin package in examples/spacy_student, installed as pip would; skipped where spaCy is not."""
+"""The plugin package in examples/plugins/spacy_student, installed as pip would; skipped where spaCy is not."""
 
 import importlib.metadata
 import json
@@ -13,10 +13,13 @@ import pytest
 
 import clinidistill as cd
 from clinidistill.errors import ConfigError, DataError
+from clinidistill.testing.kinds import rules_of
+from clinidistill.testing.rules import try_one
+from clinidistill.testing.student import StudentCase
 
 pytest.importorskip("spacy", reason="spaCy is not installed")
 
-PACKAGE = Path(__file__).parents[2] / "examples" / "spacy_student"
+PACKAGE = Path(__file__).parents[2] / "examples" / "plugins" / "spacy_student"
 TEXTS = [
     "Started aspirin for chest pain daily.",
     "Chest pain and rash after metformin.",
@@ -76,6 +79,22 @@ def test_it_learns_what_it_is_shown(learnt):
     found = list(learnt.predict(TEXTS))
     assert keys(found) == keys(map(gold, TEXTS))
     assert {(d.covers, s.source, s.score) for d in found for s in d.spans} == {(frozenset(learnt.labels), "tiny", 1.0)}
+
+
+def test_it_keeps_the_contract_of_students(learnt):
+    case = StudentCase(learnt, TEXTS)
+    for rule in rules_of("student"):
+        if rule.id != "student/huge":  # takes half a minute; the package's own test tries it
+            try_one(rule, case)
+
+
+def test_a_long_note_is_read_in_parts_and_its_mentions_stand_at_their_places(learnt):
+    text = "\n".join(TEXTS * 300)
+    (found,) = learnt.predict([text])
+    assert len(text) > 5 * 10_000
+    assert [span.key for span in found.spans] == [span.key for span in gold(text).spans]
+    (unbroken,) = learnt.predict(["x" * 25_000])
+    assert len(unbroken.text) == 25_000
 
 
 def test_it_comes_back_the_same_and_learns_on(learnt, tmp_path):

@@ -28,6 +28,7 @@ __all__ = ["SpacyStudent"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # spaCy keeps strings as UTF-8, which has no half of a UTF-16 pair
 _PIPELINE = "pipeline"
+_PART = 10_000  # characters that are looked at as one text
 _VERSION = importlib.metadata.version("spacy")
 
 
@@ -130,10 +131,18 @@ class SpacyStudent(cd.Student):
         return self._predict(as_documents(documents), batch_size, workers)
 
     def _predict(self, documents: Iterable[cd.Document], batch_size: int, workers: int) -> Iterator[cd.Document]:
-        pairs = ((_SURROGATE.sub("\ufffd", document.text), document) for document in documents)
-        for found, document in self._nlp.pipe(pairs, as_tuples=True, batch_size=batch_size, n_process=workers):
-            spans = [cd.Span(e.start_char, e.end_char, e.label_, source=self.name) for e in found.ents]
-            yield document.with_spans(spans, self._labels)
+        parts = (
+            (text, (start, document))
+            for document in documents
+            for start, text in _parts(_SURROGATE.sub("\ufffd", document.text))
+        )
+        spans: list[cd.Span] = []
+        for found, (start, document) in self._nlp.pipe(parts, as_tuples=True, batch_size=batch_size, n_process=workers):
+            places = [(start + e.start_char, start + e.end_char, e.label_) for e in found.ents]
+            spans += [cd.Span(*place, source=self.name) for place in places]
+            if start + len(found.text) == len(document.text):
+                yield document.with_spans(spans, self._labels)
+                spans = []
 
     def save(self, path: str | Path, *, card: str | None = None) -> None:
         """Write it to a folder, as JSON, NumPy arrays without objects, and MessagePack: nothing that runs code."""
@@ -208,6 +217,17 @@ class SpacyStudent(cd.Student):
         all_known = all(map(document.covers_label, self._labels))
         doc.set_ents(filter_spans(filter(None, found)), default="outside" if all_known else "missing")
         return Example(self._nlp.make_doc(text), doc)
+
+
+def _parts(text: str) -> Iterator[tuple[int, str]]:
+    """A long note in parts, with their starts, cut at white space where there is some: memory grows with a part."""
+    start = 0
+    while len(text) - start > _PART:
+        cut = max(text.rfind(space, start + 1, start + _PART) for space in "\n ")
+        end = start + _PART if cut < 0 else cut
+        yield start, text[start:end]
+        start = end
+    yield start, text[start:]
 
 
 def _words(example: Example) -> int:

@@ -57,6 +57,7 @@ def test_each_is_found_by_its_name_where_it_is_installed(environment, tmp_path):
         row = found[about.group, f"example-{kind}"]
         assert (row["package"], row["state"], row["error"]) == (f"example-{kind}", "ready", None)
         assert row["summary"]
+        assert list(row) == ["group", "name", "package", "state", "summary", "error"]
 
 
 def test_its_own_tests_the_kit_s_and_its_readme_pass_where_it_is_installed(environment, packages, tmp_path):

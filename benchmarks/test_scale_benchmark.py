@@ -47,9 +47,9 @@ largest, done = 0, threading.Event()
 def watch():
     global largest
     while not done.wait(0.1):
-        for process in psutil.process_iter(["cmdline"]):
+        for process in psutil.Process().children(recursive=True):
             try:
-                if "MapWorker" in " ".join(process.info["cmdline"] or ()):
+                if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::MapWorker"):
                     used = process.memory_info()
                     largest = max(largest, used.rss - used.shared)
             except psutil.Error:

@@ -22,7 +22,7 @@ from typing import Any
 
 from clinidistill.datasets.columns import ROWS
 from clinidistill.errors import ConfigError, DataError
-from clinidistill.scale.blocks import Block, Plan
+from clinidistill.scale.blocks import Block
 from clinidistill.scale.rows import Bad, Part
 from clinidistill.scale.storage import Place
 from clinidistill.types import Document
@@ -108,11 +108,6 @@ class Output:
         (manifest,) = (self.place / MANIFESTS).read_json(f"{block.name}.json")
         return manifest
 
-    def parts(self, plan: Plan) -> Iterator[tuple[Block, str]]:
-        """The blocks of a plan, with the URLs of their parts."""
-        for block in plan.blocks:
-            yield block, (self.place / self._part(block)).url
-
     def write(self, block: Block, marked: Iterable[Document | Bad], record: Mapping[str, Any]) -> Manifest:
         """Write a block, its side table and, last, its manifest.
 
@@ -159,13 +154,6 @@ class Output:
         }
         self._manifest(block).write_json(manifest)
         return manifest
-
-    def bad(self) -> Iterator[dict[str, Any]]:
-        """The side table."""
-        place = self.place / BAD
-        for name in sorted(place.names()):
-            with (place / name).open() as file:
-                yield from map(json.loads, file)
 
     def _part(self, block: Block) -> str:
         return f"part-{block.name}.{self.format}"

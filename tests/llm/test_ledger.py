@@ -27,6 +27,46 @@ def in_ledger(work, store=None, budget=None):
     return asyncio.run(main())
 
 
+class Shared:
+    """A purse that is written down."""
+
+    def __init__(self, usd, tokens):
+        self.left = [usd, tokens]
+
+    def take(self, usd, tokens):
+        if usd > self.left[0] or tokens > self.left[1]:
+            return False
+        self.give_back(-usd, -tokens)
+        return True
+
+    def give_back(self, usd, tokens):
+        self.left = [self.left[0] + usd, self.left[1] + tokens]
+
+
+def test_a_shared_purse_gives_the_dearest_and_gets_back_what_was_not_used():
+    store, purse = LabelStore(":memory:"), Shared(1.0, 1000)
+
+    def asked(key):
+        return Question(key, "d1", 0, 10, 0, 100, 0.4, 300)
+
+    async def main():
+        async with Ledger(AnswerLog(store.database), "t", None, purse) as ledger:
+            await answer(ledger, asked("k1"), cost=0.1)
+            assert purse.left == pytest.approx([0.9, 985])  # 15 tokens were used
+            await answer(ledger, asked("k1b"), cost=None)  # unknown: taken for the dearest
+            assert purse.left == pytest.approx([0.5, 970])
+            assert isinstance(await ledger.claim(asked("k1")), Answer)
+            assert purse.left == pytest.approx([0.5, 970])
+            ledger.release(await ledger.claim(asked("k2")), billed=False)
+            assert purse.left == pytest.approx([0.5, 970])
+            ledger.release(await ledger.claim(asked("k3")), billed=True)
+            assert purse.left == pytest.approx([0.1, 670])
+            with pytest.raises(LabelingStopped, match="the budget is spent"):
+                await ledger.claim(asked("k4"))
+
+    asyncio.run(main())
+
+
 def committed(store):
     return store.database.query("SELECT sum(committed_usd) FROM spending")[0][0]
 

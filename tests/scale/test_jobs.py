@@ -40,7 +40,7 @@ def lines(tmp_path):
 
 def kill_a_worker(output, killed):
     """Kill, as soon as a block is written, the process that wrote it: it is at the next one."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if written := manifests(output):
             killed.append(int(written[0]["worker"].rpartition(":")[2]))

@@ -55,7 +55,7 @@ class AggregatorCase(Case):
         super().__init__(aggregator)
         if labels is None:
             gold = _gold()
-            labels, dev = made_up(gold), gold[:30] if dev is None else dev
+            labels, dev = made_up(gold), gold[:15] if dev is None else dev
         self.labels = labels
         self.dev = None if dev is None else list(dev)
 
@@ -88,9 +88,9 @@ _WORDS = {"medication": ("metformin", "aspirin", "warfarin"), "symptom": ("chest
 
 
 def _gold() -> list[Document]:
-    """Sixty short notes with hostile characters, each with a medication and a symptom."""
+    """Thirty short notes with hostile characters, each with a medication and a symptom."""
     notes = []
-    for number in range(60):
+    for number in range(30):
         strange = HOSTILE[number % len(HOSTILE)]
         text, spans = f"{strange} ", []
         for label in _LABELS:

@@ -22,7 +22,7 @@ from clinidistill.types import Document, Span
 
 __all__ = ["DATASET_RULES", "DatasetCase", "check_dataset"]
 
-_MOST = 100  # documents compared
+_MOST = 40  # documents compared
 
 
 def check_dataset(dataset: Dataset) -> dict[str, str]:

@@ -23,6 +23,7 @@ __all__ = ["Options", "Unsayable", "is_secret", "rebuilt", "said", "variants"]
 _SECRET = re.compile(
     r"(^|_)(api_?key|secret|password|passwd|authorization|credentials?|(access|auth|api|bearer)_token)$|^token$"
 )
+_ADDRESS = re.compile(r"(url|uri|host|proxy|endpoint|server|address)$")
 
 
 class Unsayable(Exception):
@@ -114,15 +115,18 @@ def is_secret(component: Component, parameter: inspect.Parameter) -> bool:
 
 
 def variants(component: Component) -> Iterator[tuple[str, Any]]:
-    """Options of a component with other values than it has; those of paths, objects and secrets are left alone."""
+    """Options of a component with other values than it has; paths, addresses, objects and secrets are left alone."""
     hints, options = _hints(component), component.options
     for name, parameter in inspect.signature(type(component)).parameters.items():
         if name not in options or name not in hints or is_secret(component, parameter):
             continue
         kinds = list(_kinds(hints[name]))
-        if Path in kinds:
+        value = options[name]
+        if Path in kinds or _ADDRESS.search(name) or "://" in str(value):
             continue
-        for other in _others(options[name], kinds):
+        if value is None and name in component.display_options and str in kinds:
+            value = ""
+        for other in _others(value, kinds):
             yield name, other
 
 
@@ -130,15 +134,15 @@ def _others(value: Any, kinds: list[Any]) -> list[Any]:
     choices = [choice for kind in kinds if typing.get_origin(kind) is Literal for choice in typing.get_args(kind)]
     if choices and (value is None or isinstance(value, str)):
         return [choice for choice in choices if choice != value]
-    if isinstance(value, bool) or (value is None and bool in kinds):
+    if isinstance(value, bool):
         return [not value]
-    if isinstance(value, int) or (value is None and int in kinds):
-        return [(value or 0) + 1]
-    if isinstance(value, float) or (value is None and float in kinds):
+    if isinstance(value, int):
+        return [value + 1]
+    if isinstance(value, float):
         return [value / 2 if value else 0.5]
-    if str in kinds and (value is None or isinstance(value, str)):
-        return [f"{value or ''}x"]
-    return []
+    if isinstance(value, str) and str in kinds:
+        return [f"{value}x"]
+    return []  # a limit that is None, say: any number could have it wait for hours
 
 
 def _hints(component: Component) -> Mapping[str, Any]:

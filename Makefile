@@ -20,8 +20,9 @@ install: $(READY)dev ## create .venv and install the package with all developmen
 demo: $(READY)demo ## distil MiniLM from six vocabularies on bundled notes; no key, no network, about 4 minutes on 2 cores
 	@$(BIN)/clinidistill demo
 
-test: $(READY)dev ## run the tests
-	@$(BIN)/python -m pytest
+test: $(READY)dev ## run the tests, on all cores, and then those that look at the clock
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m 'not alone'
+	@$(BIN)/python -m pytest -m alone tests
 
 test-llm: $(READY)dev $(READY)llm ## label with a real small language model, over HTTP and in-process; no key, a few minutes
 	@SMOLLM2=$(VENV)/smollm2 $(BIN)/python -m pytest tests/real_model/check_smollm2.py

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import SecretBytes, SecretStr
 
 from clinidistill.component import Component
-from clinidistill.registry import check_options
+from clinidistill.registry import check_options, option_types
 
 __all__ = ["Options", "Unsayable", "is_secret", "rebuilt", "said", "variants"]
 
@@ -108,7 +108,7 @@ def rebuilt(
 
 def is_secret(component: Component, parameter: inspect.Parameter) -> bool:
     """Whether an option is a secret, by its type or, where it takes a string, by its name."""
-    kinds = set(_kinds(_hints(component).get(parameter.name, Any)))
+    kinds = set(_kinds(option_types(type(component)).get(parameter.name, Any)))
     if kinds & {SecretStr, SecretBytes}:
         return True
     return bool(_SECRET.search(parameter.name)) and bool(kinds & {str, Any})
@@ -116,7 +116,7 @@ def is_secret(component: Component, parameter: inspect.Parameter) -> bool:
 
 def variants(component: Component) -> Iterator[tuple[str, Any]]:
     """Options of a component with other values than it has; paths, addresses, objects and secrets are left alone."""
-    hints, options = _hints(component), component.options
+    hints, options = option_types(type(component)), component.options
     for name, parameter in inspect.signature(type(component)).parameters.items():
         if name not in options or name not in hints or is_secret(component, parameter):
             continue
@@ -143,13 +143,6 @@ def _others(value: Any, kinds: list[Any]) -> list[Any]:
     if isinstance(value, str) and str in kinds:
         return [f"{value}x"]
     return []  # a limit that is None, say: any number could have it wait for hours
-
-
-def _hints(component: Component) -> Mapping[str, Any]:
-    try:
-        return typing.get_type_hints(type(component).__init__)
-    except Exception:  # names imported for type checking only
-        return {}
 
 
 def _kinds(hint: Any) -> Iterator[Any]:

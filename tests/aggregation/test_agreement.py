@@ -191,6 +191,7 @@ def test_the_dictionary_is_json_and_holds_no_note_text_and_the_print_names_every
     assert all(name in str(found) for name in (*NAMES, "t0", "t1", "t2", "t3", "n1"))
 
 
+@pytest.mark.alone
 def test_ten_teachers_on_five_hundred_documents_take_a_second_or_so():
     draw = random.Random(0)
     text = "word " * 200

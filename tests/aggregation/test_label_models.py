@@ -216,6 +216,7 @@ def test_two_hundred_labels_are_told_apart(name):
     assert {d: set(spans) for d, spans in found.items()} == {d: {s.key for s in spans} for d, spans in marked.items()}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("teachers", [1, 5])
 def test_thousands_of_overlapping_spans_in_one_document_take_seconds(teachers):
     draw, text = random.Random(0), "word " * 1200
@@ -229,6 +230,7 @@ def test_thousands_of_overlapping_spans_in_one_document_take_seconds(teachers):
     assert time.perf_counter() - began < 8
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", LEARN_ALONE[:-1])
 def test_four_times_the_documents_take_about_four_times_the_time(name):
     labels = [labelled_by(notes(n), UNEQUAL) for n in (100, 400)]

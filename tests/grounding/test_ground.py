@@ -265,6 +265,7 @@ def test_words_that_stand_in_the_text_are_found_verbatim(words, data):
     assert (start, start + len(mention)) in {(g.span.start, g.span.end) for g in grounded}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("text", "mentions"),
     [

@@ -121,6 +121,7 @@ def test_marks_on_words_of_an_exact_repetition_are_found_where_they_are(words, d
     assert span == Span(len(before), len(before) + len(words[at]), "x", status="exact")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "repeated",
     ["<x>" * 50_000, "<x>a</y>" * 10_000, "</x>" * 50_000, "<" * 1_000_000, "<x " * 100_000, "<x>fever " * 5_000],

@@ -137,6 +137,7 @@ def test_an_error_while_drawing_is_raised_after_what_was_in_flight():
     assert sorted(given) == [0, 2, 4, 6]
 
 
+@pytest.mark.alone
 def test_unfinished_work_is_cancelled_when_its_grace_is_over():
     cancelled = []
 
@@ -241,6 +242,7 @@ def test_ctrl_c_keeps_what_is_in_flight_and_ends():
     assert out.endswith("closed\ninterrupted\n")
 
 
+@pytest.mark.alone
 def test_a_second_ctrl_c_ends_at_once():
     began = time.monotonic()
     out = interrupted(60, times=2)

@@ -97,6 +97,7 @@ def test_a_part_needs_a_character():
         split("text", 0)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "unit",
     ["Pain in the chest since 2 days. Denies fever.\n", "\n", " ", "A", "A.", "\n ", ". ", "A ", "\nA"],

@@ -28,6 +28,8 @@ from clinidistill.llm.dispatcher import Dispatcher
 from clinidistill.llm.provider import Provider, RateLimits
 from clinidistill.llm.types import Reply
 
+pytestmark = pytest.mark.alone  # waits, deadlines, requests a second
+
 KEY = "sk-very-secret-0123456789"
 NOTE = "Mr. Private has a secret illness"
 QUICK = {"timeout": 2.0, "deadline": 5.0, "backoff": 0.01}

@@ -93,6 +93,7 @@ def test_the_fingerprint_is_of_texts_spans_and_weights():
     assert len({one, *(other.fingerprint for other in others)}) == 4
 
 
+@pytest.mark.alone
 def test_a_choice_among_thousands_takes_about_a_millisecond():
     rng = random.Random(1)
     vocabulary = [f"w{number}" for number in range(20_000)]

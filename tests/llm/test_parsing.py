@@ -255,6 +255,7 @@ def test_a_truncated_answer_too_long_to_repair_keeps_its_whole_mentions():
 MEGA = 1_000_000
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "answer",
     ["x" * 10 * MEGA, " " * 10 * MEGA, "[" * MEGA, "{" * 150_000, '{"a":' * MEGA, "[[" * 99_000 + "]]" * 99_000,

@@ -138,6 +138,7 @@ def test_a_bound_is_not_made_of_tiers_out_of_reach():
     assert price.bound(200_001, 0) == pytest.approx(200_001 * 2.5e-6)
 
 
+@pytest.mark.alone
 def test_a_cost_is_counted_in_microseconds():
     price, usage = price_of("openai", "gpt-5.4"), Usage(1000, 100, cached_tokens=10)
     begin = time.perf_counter()

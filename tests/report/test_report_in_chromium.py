@@ -99,6 +99,7 @@ def test_printed_it_has_no_controls(page):
     assert page.pdf()[:4] == b"%PDF"
 
 
+@pytest.mark.alone
 def test_two_thousand_notes_are_less_than_ten_megabytes_and_open_in_two_seconds(tmp_path, opened):
     pytest.importorskip("matplotlib", reason="needs the plots extra")
     run = run_folder(tmp_path / "run", notes(2000, "The course was uneventful. " * 60))

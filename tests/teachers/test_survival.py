@@ -55,6 +55,7 @@ MIX = {
 }
 
 
+@pytest.mark.alone
 def test_ten_thousand_requests_to_a_server_that_fails_in_every_way_all_end_on_record(tmp_path):
     documents = notes(10_000)
     with FaultServer(MIX, seed=1, answer=good, wait=0.05) as server:

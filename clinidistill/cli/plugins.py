@@ -90,6 +90,7 @@ def schema(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; stdout if none.")] = None,
 ) -> None:
     """Write the JSON Schema of recipes or experiments, with all components that are installed, for editors."""
+    from clinidistill.datasets.atomic import replacing_file
     from clinidistill.recipe import Recipe
     from clinidistill.recipe.json_schema import json_schema
     from clinidistill.reproduction import Experiment
@@ -99,4 +100,5 @@ def schema(
     if output is None:
         typer.echo(text)
     else:
-        output.write_text(text + "\n", encoding="utf-8")
+        with replacing_file(output) as file:
+            file.write(text.encode() + b"\n")

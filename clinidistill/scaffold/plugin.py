@@ -66,7 +66,8 @@ def new_plugin(kind: str, name: str, folder: str | Path | None = None) -> Path:
         The folder.
 
     Raises:
-        ConfigError: if the kind is unknown, the name is none for a package or taken, or the folder is not empty.
+        ConfigError: if the kind is unknown, the name is none for a package or taken, or the folder is not empty or
+            cannot be written.
     """
     if kind not in KINDS:
         raise ConfigError(f"no kind of plugin is called {kind!r}; kinds: {', '.join(KINDS)}")
@@ -80,11 +81,14 @@ def new_plugin(kind: str, name: str, folder: str | Path | None = None) -> Path:
     values |= {"summary": about.summary, "clinidistill": __version__, "variable": f"{module.upper()}_KEY"}
     values["usage"] = _rendered(f"{kind}/usage.py", values)
     texts = {target: _rendered(template.format(kind=kind), values) for target, template in _FILES.items()}
-    for target, text in texts.items():
-        file = folder / target.format(module=module)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    (folder / "src" / module / "py.typed").touch()
+    try:
+        for target, text in texts.items():
+            file = folder / target.format(module=module)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        (folder / "src" / module / "py.typed").touch()
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {error.strerror}; name another with --output") from None
     return folder
 
 

@@ -124,3 +124,5 @@ def test_the_command_writes_it(cli, tmp_path):
     code, out, _ = cli("schema", "experiment", "-o", tmp_path / "schema.json")
     assert (code, out) == (0, "")
     assert json.loads((tmp_path / "schema.json").read_text())["title"] == "Experiment"
+    code, _, err = cli("schema", "recipe", "-o", tmp_path)
+    assert (code, "cannot be written" in " ".join(err.split()), "Traceback" in err) == (1, True, False)

@@ -139,6 +139,12 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["mine.txt"]
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"mine\.txt/new cannot be written: Not a directory"):
+        new_plugin("teacher", "my-teacher", tmp_path / "mine.txt" / "new")
+
+
 def test_the_command_says_what_it_wrote_and_what_to_do_next(cli, tmp_path):
     (tmp_path / "new").mkdir()  # an empty folder will do
     code, out, _ = cli("new-plugin", "terminology", "my-terms", "--output", tmp_path / "new")

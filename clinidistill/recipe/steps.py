@@ -111,7 +111,8 @@ def train(
         history = distiller.fit(student, documents, dev, checkpoint=checkpoints, **options)
         write_json(folder.with_name(f"history-{folder.name}.json"), history.to_dict())
         student.save(folder)
+        # Not where the training is found done: a later one, which was killed, goes on from what lies there.
+        shutil.rmtree(stages.folder / "checkpoints", ignore_errors=True)
 
     stages.do(f"train {name}", inputs, folder, work)
-    shutil.rmtree(stages.folder / "checkpoints", ignore_errors=True)
     return folder

@@ -188,6 +188,26 @@ def test_a_run_killed_in_training_goes_on_and_ends_as_if_it_had_not_been(finishe
         assert again.scores["tasks"][0][name] == whole[name]
 
 
+def test_a_training_that_was_killed_keeps_its_checkpoint_while_those_before_it_are_found_done(started, monkeypatch):
+    file, folder = started
+    file.write_text(file.read_text().replace("[[tasks]]", "[baseline_distiller]\nepochs = 1\n[[tasks]]", 1))
+    left = []
+
+    def killed(*_, checkpoint, **__):
+        left.append(checkpoint)
+        (checkpoint / "step-1").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cd.Distiller, "fit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cd.reproduce(file, folder, progress=False)
+    monkeypatch.setattr(cd.Distiller, "fit", lambda *_, checkpoint, **__: left.append((checkpoint / "step-1").is_dir()))
+    with pytest.raises(AttributeError):
+        cd.reproduce(file, folder, progress=False)
+    assert left[0].name.startswith("human-3-")
+    assert left[1:] == [True]
+
+
 def test_seeds_starts_and_gold_last_make_students_of_their_own(experiment_file):
     cd.MemoryDataset(notes(60, 72)).save(experiment_file.parent / "neighbours.jsonl")
     text = experiment_file.read_text().replace("seed = 3", "seeds = [1, 2]").replace("epochs = 2", "epochs = 1")

@@ -11,6 +11,7 @@ from clinidistill.aggregation import Aggregator
 from clinidistill.component import digest
 from clinidistill.datasets import Dataset, MemoryDataset
 from clinidistill.distiller import Distiller
+from clinidistill.errors import DataError
 from clinidistill.labels import Labels
 from clinidistill.recipe.declared import Component
 from clinidistill.recipe.stages import Stages, write_json
@@ -38,9 +39,19 @@ def digest_of(documents: Iterable[Document]) -> str:
 
 
 def together(documents: Dataset, more: Iterable[Document]) -> Dataset:
-    """The documents, and those of `more` that are not among them."""
-    there = {document.id for document in documents}
-    both = MemoryDataset([*documents, *(document for document in more if document.id not in there)])
+    """The documents, and those of `more` that are not among them.
+
+    Raises:
+        DataError: if one id stands for two texts.
+    """
+    texts = {document.id: document.text for document in documents}
+    others = [document for document in more if texts.get(document.id) != document.text]
+    if twice := [document.id for document in others if document.id in texts]:
+        raise DataError(
+            f"training documents and those to choose by have ids in common ({len(twice)}, {twice[0]!r} for one) and "
+            "are not the same; give each document an id of its own"
+        )
+    both = MemoryDataset([*documents, *others])
     both.is_deidentified = documents.is_deidentified and getattr(more, "is_deidentified", False)
     return both
 

@@ -278,7 +278,9 @@ class _Checker:
             return
         if strangers := set(task.usd_per_note) - {each.options.get("name") for each in task.teachers} - set(named):
             self.complain(f"{task.name}: usd_per_note", f"no teacher is called {sorted(strangers)[0]!r}")
-        groups = self._to_label(parts)
+        groups = self.attempt(f"{task.name}: train", self._to_label, parts)
+        if groups is None:
+            return
         allowed = self.plan.allow_remote or all(group.is_deidentified for group in groups)
         for name, teacher in named.items():
             where = f"{task.name}: {name}"

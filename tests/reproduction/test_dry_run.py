@@ -1,13 +1,14 @@
 import json
 import re
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny_experiment import notes, recorded
 
 import clinidistill as cd
-from clinidistill.errors import ConfigError
+from clinidistill.errors import ConfigError, DataError
 from clinidistill.reproduction import dry_run
 
 OPENAI = """[[tasks.teachers]]
@@ -104,6 +105,17 @@ def test_all_problems_are_told_at_once(experiment_file):
 def test_an_empty_split_is_a_problem(experiment_file):
     (experiment_file.parent / "dev.jsonl").write_text("")
     assert ("drugs: dev", "there are no documents") in found(experiment_file)
+
+
+def test_one_id_for_two_notes_is_a_problem_and_is_not_run(experiment_file):
+    """Else the second note would be searched on with what teachers said of the first."""
+    dev = experiment_file.parent / "dev.jsonl"
+    cd.MemoryDataset(replace(note, id=f"n{number:02}") for number, note in enumerate(notes(24, 32))).save(dev)
+    ((where, what),) = found(experiment_file)
+    assert where == "drugs: train"
+    assert "ids in common (8, 'n00' for one)" in what
+    with pytest.raises(DataError, match="give each document an id of its own"):
+        cd.reproduce(experiment_file, experiment_file.parent / "run", progress=False)
 
 
 def test_a_base_that_is_not_here_is_a_problem(experiment_file, tiny_base):

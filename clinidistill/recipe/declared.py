@@ -80,7 +80,7 @@ class Declared(Strict):
 
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-_PATHS = {"path", "base", "model", "store"}
+_PATHS = {"path", "base", "model", "store", "annotations", "ca_bundle"}
 _NAMES_TOO = {"base", "model"}
 
 
@@ -104,7 +104,10 @@ class _Resolver:
         if has_password(value):
             raise ConfigError(f"a password does not belong in a {self.what}; leave it to PGPASSWORD or .pgpass")
         text = _VARIABLE.sub(self._variable, value)
-        if key in _PATHS and not is_server(text) and not Path(text).is_absolute() and not text.startswith("${"):
+        if key not in _PATHS:
+            return text
+        text = os.path.expanduser(text)
+        if not is_server(text) and not Path(text).is_absolute() and not text.startswith("${"):
             # A base may also be a package's or a hub's name, and a model an API's: only what is there is a path.
             local = self.folder / text
             return str(local) if key not in _NAMES_TOO or local.exists() else text

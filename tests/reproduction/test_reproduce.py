@@ -300,6 +300,16 @@ def test_a_task_may_differ_from_what_all_share(tmp_path, tiny_base):
     assert [each.title for each in plan.of(bare).aggregators] == ["majority", "union"]
 
 
+def test_files_beside_a_corpus_lie_where_the_experiment_does_and_home_is_home(experiment_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    part = '{ use = "medalign", path = "~/medalign", annotations = "marks.jsonl" }'
+    text = experiment_file.read_text().replace('{ use = "jsonl", path = "other.jsonl" }', part)
+    experiment_file.write_text(text)
+    (task,) = cd.Experiment.load(experiment_file).tasks
+    options = task.external["other"].options
+    assert options == {"path": f"{tmp_path}/home/medalign", "annotations": f"{tmp_path}/marks.jsonl"}
+
+
 def test_dev_may_be_a_share_of_train(experiment_file, monkeypatch):
     text = experiment_file.read_text().replace('dev = { use = "jsonl", path = "dev.jsonl" }', "dev = 0.25")
     experiment_file.write_text(text)

@@ -10,8 +10,9 @@ from clinidistill.recipe.declared import Component, Declared, Strict
 
 __all__ = ["Combiner", "Experiment", "ExperimentTask", "Shared", "Start"]
 
-Name = Annotated[str, Field(pattern=r"^[\w.-]+$")]
+Name = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]  # a folder's
 _PARTS = {"train", "dev", "test", "search", "start"}
+_FOLDERS = {"start", "tables", "checkpoints"}
 
 
 class Combiner(Component):
@@ -125,6 +126,8 @@ class Experiment(Declared, Shared):
         names = [task.name for task in self.tasks]
         if len(set(names)) < len(names):
             raise ValueError("two tasks have one name")
+        if taken := _FOLDERS & set(names):
+            raise ValueError(f"a task cannot be called {sorted(taken)[0]!r}: the run has a folder of that name")
         for task in self.tasks:
             if task.student is None and self.student is None:
                 raise ValueError(f"task {task.name!r} has no student: say [student] for all, or one of its own")

@@ -14,10 +14,10 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from io import BytesIO
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from clinidistill.datasets.columns import ROWS
@@ -120,25 +120,26 @@ class Output:
             DataError: if it cannot be written.
         """
         started, bad = time.monotonic(), list[Bad]()
-        with _draft() as path:
-            with closing(Part(path, self.format)) as part:
+        with tempfile.TemporaryFile() as draft:  # nameless, so that a killed worker leaves no notes behind
+            with closing(Part(draft, self.format)) as part:
                 rows = iter(marked)
                 while chunk := list(islice(rows, ROWS)):
                     bad += [each for each in chunk if isinstance(each, Bad)]
                     if documents := [each for each in chunk if isinstance(each, Document)]:
                         bad += part.add(documents)
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            size = path.stat().st_size
-            (self.place / self._part(block)).put(path)
+            draft.seek(0)
+            sha256, size = hashlib.file_digest(draft, "sha256").hexdigest(), draft.tell()
+            draft.seek(0)
+            (self.place / self._part(block)).put(draft)
+        side = self.place / BAD / f"{block.name}.jsonl"
         if bad:
-            with _draft() as path:
-                table = [
-                    {"id": each.id, "block": block.name, "file": block.url, "at": each.at, "reason": each.reason}
-                    for each in bad
-                ]
-                path.write_text("".join(json.dumps(row) + "\n" for row in table), encoding="ascii")
-                (self.place / BAD / f"{block.name}.jsonl").put(path)
+            table = [
+                {"id": each.id, "block": block.name, "file": block.url, "at": each.at, "reason": each.reason}
+                for each in bad
+            ]
+            side.put(BytesIO("".join(json.dumps(row) + "\n" for row in table).encode()))
+        elif side.exists():  # by a worker that died before the block counted, and failed where this one did not
+            side.parent.remove(f"{block.name}.jsonl")
         manifest = {
             "block": block.name,
             "part": self._part(block),
@@ -160,9 +161,3 @@ class Output:
 
     def _manifest(self, block: Block) -> Place:
         return self.place / MANIFESTS / f"{block.name}.json"
-
-
-@contextmanager
-def _draft() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="clinidistill-") as folder:
-        yield Path(folder) / "draft"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from clinidistill.datasets import files
 from clinidistill.datasets.columns import record_batches, schema
@@ -146,19 +146,19 @@ class Part:
     """The file of a block while it is written: on this machine, as it is put in its place whole.
 
     Args:
-        path: the file.
+        file: where to, open for writing; it stays open.
         format: ``"jsonl"`` or ``"parquet"``.
     """
 
-    def __init__(self, path: Path, format: str):
+    def __init__(self, file: IO[bytes], format: str):
         self.rows = 0
-        self._is_parquet = format == "parquet"
-        self._file: Any = parquet_module().ParquetWriter(path, schema()) if self._is_parquet else path.open("wb")
+        self._file = file
+        self._table = parquet_module().ParquetWriter(file, schema()) if format == "parquet" else None
 
     def add(self, documents: Sequence[Document]) -> list[Bad]:
         """Write documents; those that the format cannot say come back."""
         try:
-            if self._is_parquet:
+            if self._table is not None:
                 data = list(record_batches(documents))
             else:
                 data = [files.encode(JsonLines.render(document), document) for document in documents]
@@ -167,13 +167,14 @@ class Part:
                 return [Bad(documents[0].id, None, error.reason)]
             return [bad for document in documents for bad in self.add([document])]
         for each in data:
-            self._file.write_batch(each) if self._is_parquet else self._file.write(each)
+            self._file.write(each) if self._table is None else self._table.write_batch(each)
         self.rows += len(documents)
         return []
 
     def close(self) -> None:
         """The file is whole."""
-        self._file.close()
+        if self._table is not None:
+            self._table.close()
 
 
 def _field(raw: Any, name: str) -> Any:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from clinidistill.datasets.atomic import replacing_file
 from clinidistill.errors import ClinidistillError, ConfigError, DataError
@@ -168,14 +168,13 @@ class Place:
         with self._reaching("read"):
             self.fs.get(f"{self.path}/", f"{folder}/", recursive=True)
 
-    def put(self, file: Path) -> None:
-        """Put a copy of a file here, whole or not at all."""
-        with self._reaching("written"):
-            if self.is_local:
-                with file.open("rb") as source, replacing_file(self.path) as target:
-                    shutil.copyfileobj(source, target)
-            else:
-                self.fs.put_file(str(file), self.path)
+    def put(self, file: IO[bytes]) -> None:
+        """Put the rest of a file here, whole or not at all."""
+        with (
+            self._reaching("written"),
+            replacing_file(self.path) if self.is_local else self.fs.open(self.path, "wb") as target,
+        ):
+            shutil.copyfileobj(file, target)
 
     def remove(self, *names: str) -> None:
         """Delete files of the folder."""

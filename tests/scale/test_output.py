@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,31 @@ def test_a_block_that_breaks_off_leaves_nothing_that_counts(tmp_path, blocks):
     with pytest.raises(RuntimeError):
         output.write(blocks[0], half(), {})
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["run.json"]
+
+
+def test_notes_of_a_block_that_is_being_written_lie_in_no_file_with_a_name(tmp_path, blocks, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    output = Output(Place.of(tmp_path / "out"), "jsonl")
+    output.begin(RUN, "in", overwrite=False)
+    seen = []
+
+    def slowly():
+        for note in notes(3000):
+            seen.extend((tmp_path / "tmp").iterdir())
+            yield note
+
+    assert output.write(blocks[0], slowly(), {})["rows"] == 3000
+    assert seen == []
+
+
+def test_what_failed_when_a_worker_died_is_not_in_the_side_table_if_it_did_not_fail_again(tmp_path, blocks):
+    output = Output(Place.of(tmp_path / "out"), "jsonl")
+    output.begin(RUN, "in", overwrite=False)
+    manifest = output.write(blocks[0], [*notes(4), Bad("n4", None, "once")], {})
+    (tmp_path / "out" / "_manifests" / f"{manifest['block']}.json").unlink()  # as if it had not come to that
+    output.write(blocks[0], notes(5), {})
+    assert bad(tmp_path / "out") == []
 
 
 def test_a_part_that_is_not_what_its_manifest_says_counts_for_nothing(tmp_path, blocks):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -72,7 +73,7 @@ class Place:
 
         try:
             fs, path = url_to_fs(self.url, **self.options)
-        except (ImportError, ValueError, TypeError) as error:
+        except (ImportError, ValueError, TypeError, OSError) as error:
             raise ConfigError(
                 f"{self.url}: cannot be reached ({str(error).partition(chr(10))[0]}); s3:// needs s3fs, "
                 "gs:// gcsfs, abfs:// adlfs"
@@ -104,10 +105,10 @@ class Place:
         fs, path = self.fs, self.path
         with self._reaching("read"):
             fs.invalidate_cache()
-            if any(sign in path for sign in "*?["):
-                found, root = fs.glob(path, detail=True), path.partition("*")[0].rpartition("/")[0]
-            elif fs.isfile(path):
+            if fs.isfile(path):
                 found, root = {path: fs.info(path)}, path.rpartition("/")[0]
+            elif (sign := re.search(r"[*?[]", path)) and not fs.isdir(path):
+                found, root = fs.glob(path, detail=True), path[: sign.start()].rpartition("/")[0]
             else:
                 found, root = fs.find(path, detail=True), path
         sources = []
@@ -148,9 +149,11 @@ class Place:
         Raises:
             DataError: if one cannot be read.
         """
-        paths = {f"{self.path}/{name}": name for name in names}
+        paths = [f"{self.path}/{name}" for name in names]
         with self._reaching("read"):
-            texts = self.fs.cat(list(paths)) if paths else {}
+            if self.is_local:  # where names may hold what is a glob's elsewhere, and many at once are no faster
+                return [json.loads(Path(path).read_bytes()) for path in paths]
+            texts = self.fs.cat(paths) if paths else {}
             return [json.loads(texts[path]) for path in paths]
 
     def write_json(self, value: Mapping[str, Any]) -> None:
@@ -179,8 +182,12 @@ class Place:
     def remove(self, *names: str) -> None:
         """Delete files of the folder."""
         with self._reaching("written"):
-            if names:
-                self.fs.rm([f"{self.path}/{name}" for name in names])
+            paths = [f"{self.path}/{name}" for name in names]
+            if self.is_local:
+                for path in paths:
+                    Path(path).unlink()
+            elif paths:
+                self.fs.rm(paths)
 
     @contextmanager
     def open(self, compression: str | None = None) -> Iterator[Any]:

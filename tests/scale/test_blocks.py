@@ -80,6 +80,18 @@ def test_a_gzipped_file_is_one_block_and_folders_are_read_by_name_without_what_i
     assert read(str(tmp_path / "*.jsonl"), 10)[1] == blocks[:1]
 
 
+def test_folders_may_be_called_like_globs_and_lie_in_hidden_ones(tmp_path):
+    folder = tmp_path / ".ward" / "notes [1]?"
+    folder.mkdir(parents=True)
+    cd.MemoryDataset(notes(10)).save(folder / "a.jsonl")
+    _, blocks = read(folder, 10)
+    assert len(blocks[0]) == 10
+    assert read(folder / "a.jsonl", 10)[1] == blocks
+    (folder.parent / "b").mkdir()
+    cd.MemoryDataset(notes(10)).save(folder.parent / "b" / "a.jsonl")
+    assert read(folder.parent / "[ab]" / "*.jsonl", 10)[1] == blocks
+
+
 def test_blocks_are_the_same_each_time_and_others_when_a_file_or_their_size_changes(tmp_path):
     path = tmp_path / "a.jsonl"
     cd.MemoryDataset(notes(50)).save(path)
@@ -96,6 +108,7 @@ def test_blocks_are_the_same_each_time_and_others_when_a_file_or_their_size_chan
         ("nowhere", 10, DataError, "no file ending in .jsonl"),
         (".", 0, ConfigError, "at least one note"),
         ("s4://bucket", 10, ConfigError, "cannot be reached"),
+        ("ftp://127.0.0.1:1/notes", 10, ConfigError, "cannot be reached"),
     ],
 )
 def test_what_cannot_be_cut_is_told(tmp_path, monkeypatch, url, block_notes, error, said):

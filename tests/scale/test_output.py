@@ -94,7 +94,9 @@ def test_a_part_that_is_not_what_its_manifest_says_counts_for_nothing(tmp_path, 
     assert output.manifest(blocks[0]) is None
 
 
-def test_a_folder_is_that_of_one_run_and_overwriting_deletes_what_the_run_wrote_alone(tmp_path, blocks):
+@pytest.mark.parametrize("name", ["out", "out [1]*"])
+def test_a_folder_is_that_of_one_run_and_overwriting_deletes_what_the_run_wrote_alone(tmp_path, blocks, name):
+    tmp_path /= name
     output = Output(Place.of(tmp_path / "out"), "jsonl")
     output.begin(RUN, "in", overwrite=False)
     output.write(blocks[0], [*notes(5), Bad("b", 0, "why")], {})

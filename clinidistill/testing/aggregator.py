@@ -49,6 +49,7 @@ class AggregatorCase(Case):
     """An aggregator under test."""
 
     group = "aggregators"
+    base = Aggregator
     component: Aggregator
 
     def __init__(self, aggregator: Aggregator, labels: Labels | None = None, dev: Iterable[Document] | None = None):

@@ -46,6 +46,7 @@ class DatasetCase(Case):
     """A dataset under test."""
 
     group = "datasets"
+    base = Dataset
     component: Dataset
 
     def answers(self) -> list[Document]:

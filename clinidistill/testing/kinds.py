@@ -23,15 +23,6 @@ KINDS: Mapping[str, Group] = {
 }
 """The kinds and their groups in the registry."""
 
-_BASES = {
-    "teacher": "clinidistill.teachers.base:Teacher",
-    "student": "clinidistill.students.base:Student",
-    "dataset": "clinidistill.datasets.base:Dataset",
-    "aggregator": "clinidistill.aggregation.base:Aggregator",
-    "provider": "clinidistill.llm.provider:Provider",
-    "terminology": "clinidistill.terminologies.base:Terminology",
-}
-
 
 def rules_of(kind: str) -> list[Rule]:
     """The rules of a kind of component, in the order in which they are tried."""
@@ -49,9 +40,8 @@ def case_of(component: Component, samples: Mapping[str, Any] | None = None) -> t
     Raises:
         ConfigError: if it is of no kind that there are rules for.
     """
-    for kind, base in _BASES.items():
-        module, _, name = base.partition(":")
-        if isinstance(component, getattr(importlib.import_module(module), name)):
-            cls = getattr(importlib.import_module(f"clinidistill.testing.{kind}"), f"{kind.capitalize()}Case")
+    for kind in KINDS:
+        cls = getattr(importlib.import_module(f"clinidistill.testing.{kind}"), f"{kind.capitalize()}Case")
+        if isinstance(component, cls.base):
             return kind, cls(component, **(samples or {}))
     raise ConfigError(f"{type(component).__name__} is no component: {', '.join(KINDS)} would be")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import islice
 
+from clinidistill.errors import ConfigError
 from clinidistill.types import Document
 
 __all__ = ["CANARY", "HOSTILE", "LONE_SURROGATE", "documents_of", "quotes", "sample_documents"]
@@ -45,13 +46,20 @@ def sample_documents() -> tuple[Document, ...]:
 
 
 def documents_of(given: Iterable[Document | str] | None) -> tuple[Document, ...]:
-    """What the caller gave as documents without spans; the samples where that is None."""
+    """What the caller gave as documents without spans; the samples where that is None.
+
+    Raises:
+        ConfigError: if they are none, one text in place of several, or two with one id.
+    """
     if given is None:
         return sample_documents()
-    return tuple(
+    documents = tuple(
         each.without_spans() if isinstance(each, Document) else Document(str(number), each)
         for number, each in enumerate(given)
     )
+    if isinstance(given, str) or not documents or len({each.id for each in documents}) < len(documents):
+        raise ConfigError("documents= takes a list of notes, one at least, each with an id of its own")
+    return documents
 
 
 def quotes(message: str, texts: Iterable[str]) -> bool:

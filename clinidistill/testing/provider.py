@@ -68,6 +68,7 @@ class ProviderCase(Case):
     """A provider under test."""
 
     group = "providers"
+    base = Provider
     component: Provider
 
     def __init__(self, provider: Provider, responses: Responses = ()):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from clinidistill.component import Component
-from clinidistill.errors import ClinidistillError, describe
+from clinidistill.errors import ClinidistillError, ConfigError, describe
 from clinidistill.testing.network import no_network
 
 __all__ = ["Case", "ConformanceError", "Rule", "add", "broken", "leave_out", "try_all", "try_one"]
@@ -58,12 +58,20 @@ class Case(ABC):
 
     Args:
         component: the component.
+
+    Raises:
+        ConfigError: if it is none of its kind.
     """
 
     group: str
     """The registry's group of such components."""
+    base: type[Component]
+    """The class that such components are of."""
 
     def __init__(self, component: Component):
+        if not isinstance(component, self.base):
+            wrong = f"the class {component.__name__}" if isinstance(component, type) else type(component).__name__
+            raise ConfigError(f"what is checked has to be an instance of {self.base.__name__}, which {wrong} is not")
         self.component = component
 
     @property

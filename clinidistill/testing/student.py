@@ -47,6 +47,7 @@ class StudentCase(MarkingCase):
     """A student under test."""
 
     group = "students"
+    base = Student
     component: Student
 
     def __init__(self, student: Student, documents: Iterable[Document | str] | None = None, *, save: bool = True):

@@ -42,6 +42,7 @@ class TeacherCase(MarkingCase):
     """A teacher under test."""
 
     group = "teachers"
+    base = Teacher
     component: Teacher
 
     def __init__(self, teacher: Teacher, documents: Iterable[Document | str] | None = None):

@@ -36,6 +36,7 @@ class TerminologyCase(Case):
     """A terminology under test."""
 
     group = "terminologies"
+    base = Terminology
     component: Terminology
 
     def answers(self) -> list[Concept]:

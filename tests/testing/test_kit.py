@@ -170,6 +170,21 @@ def test_what_is_no_component_has_no_rules():
         case_of(object())  # type: ignore[arg-type]
 
 
+def test_what_is_checked_has_to_be_an_instance_of_its_kind():
+    with pytest.raises(ConfigError, match="an instance of Teacher, which the class Drugs is not"):
+        check_teacher(faulty.Drugs)
+    with pytest.raises(ConfigError, match="an instance of Student, which Drugs is not"):
+        clinidistill.testing.check_student(faulty.Drugs())
+    with pytest.raises(ConfigError, match="an instance of Dataset, which list is not"):
+        clinidistill.testing.check_dataset([])
+
+
+@pytest.mark.parametrize("notes", [[], "On metformin.", [cd.Document("1", "a"), cd.Document("1", "b")]])
+def test_samples_that_cannot_be_told_apart_are_no_fault_of_the_teacher(notes):
+    with pytest.raises(ConfigError, match="a list of notes, one at least"):
+        check_teacher(faulty.Drugs(), notes)
+
+
 @pytest.mark.parametrize("name", clinidistill.testing.__all__)
 def test_every_public_name_resolves(name):
     assert getattr(clinidistill.testing, name) is not None

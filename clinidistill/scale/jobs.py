@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from clinidistill.database import is_server
 from clinidistill.errors import ConfigError, OptionError
 from clinidistill.progress import track
 from clinidistill.scale.blocks import Block, Plan, cut
@@ -131,7 +132,7 @@ def label_dataset(
         ClinidistillError: likewise.
     """
     if not isinstance(teacher, Teacher):
-        rest = dict(teacher)
+        rest = dict(teacher) if isinstance(teacher, Mapping) else {}
         name = rest.pop("use", None)
         if not isinstance(name, str):
             raise OptionError("a teacher is a Teacher, or a mapping with its registered name under 'use'")
@@ -261,11 +262,14 @@ class _Run:
 
 def _store(ray: Any, teacher: Teacher, store: str | Path | None, output: Output) -> str:
     """Where the workers' teacher keeps raw answers."""
-    if store is not None or not teacher.keeps_answers:
-        return ":memory:" if store is None else str(store)
-    if not output.place.is_local or len([node for node in ray.nodes() if node["Alive"]]) > 1:
+    if not teacher.keeps_answers:
+        return ":memory:"
+    if is_server(store):
+        return str(store)
+    nowhere = store is None and not output.place.is_local
+    if nowhere or str(store) == ":memory:" or sum(node["Alive"] for node in ray.nodes()) > 1:
         raise ConfigError(
             f"teacher {teacher.name!r} keeps raw answers, so that none is paid for twice: name a store= that all "
             "workers reach, a PostgreSQL URL"
         )
-    return f"{output.place.path}/_answers.sqlite"
+    return f"{output.place.path}/_answers.sqlite" if store is None else str(Path(store).absolute())

@@ -1,12 +1,17 @@
 """What goes to workers: parts of components, files of students, leases of a budget."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import clinidistill as cd
 from clinidistill.component import Component
-from clinidistill.errors import ConfigError, DataError
+from clinidistill.errors import ConfigError, DataError, OptionError
+from clinidistill.scale import label_dataset
 from clinidistill.scale.budget import BUDGET_FILE, Budget
+from clinidistill.scale.jobs import _store
 from clinidistill.scale.marking import marked
+from clinidistill.scale.output import Output
 from clinidistill.scale.rows import Bad
 from clinidistill.scale.shipping import Parts, packed, put_together, student_folder, taken_apart, unpacked
 from clinidistill.scale.storage import Place
@@ -123,3 +128,22 @@ def test_what_is_leased_is_spent_until_it_is_returned_and_stays_so_after_a_resta
     assert restarted.grant(0.07, 0) == (pytest.approx(0.07), 0)
     restarted.give_back(-0.5, 0)  # an API that charged more than it may
     assert restarted.grant(0.0001, 0) is None
+
+
+def test_a_store_that_not_all_workers_would_share_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = cd.load_teacher("openai", model="m", task=TASK, base_url="http://localhost:9")
+    output = Output(Place.of(tmp_path / "out"), "jsonl")
+    one, two = (SimpleNamespace(nodes=lambda n=n: [{"Alive": True}] * n + [{"Alive": False}]) for n in (1, 2))
+    assert _store(one, model, None, output) == f"{tmp_path}/out/_answers.sqlite"
+    assert _store(one, model, "a.sqlite", output) == f"{tmp_path}/a.sqlite"  # workers may be elsewhere
+    for cluster, store in ((two, None), (two, "a.sqlite"), (two, tmp_path / "a.sqlite"), (one, ":memory:")):
+        with pytest.raises(ConfigError, match="name a store= that all workers reach"):
+            _store(cluster, model, store, output)
+    assert _store(two, model, "postgresql://h/d", output) == "postgresql://h/d"
+
+
+@pytest.mark.parametrize("teacher", ["terminology", [{"use": "terminology"}], {"label": "drug"}, None])
+def test_what_is_no_teacher_is_told_what_one_is(teacher):
+    with pytest.raises(OptionError, match="under 'use'"):
+        label_dataset(teacher, "in", "out")

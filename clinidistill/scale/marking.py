@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from clinidistill.errors import ConfigError, describe
+from clinidistill.errors import ClinidistillError, ConfigError, describe
 from clinidistill.scale.rows import Bad
 from clinidistill.students import Student
 from clinidistill.types import Document
 
-__all__ = ["marked"]
+__all__ = ["check_hope", "marked"]
+
+_HOPELESS = 16  # documents, all of which fail: then it is not they that are at fault
 
 
 def marked(student: Student, documents: list[Document], options: Mapping[str, Any]) -> list[Document | Bad]:
@@ -33,3 +35,14 @@ def marked(student: Student, documents: list[Document], options: Mapping[str, An
         half = len(rest) // 2
         found += [*marked(student, rest[:half], options), *marked(student, rest[half:], options)]
     return found
+
+
+def check_hope(marked: Collection[Document | Bad], where: str) -> None:
+    """See to it that what fails is some notes, and not the model.
+
+    Raises:
+        ClinidistillError: if all of at least 16 failed; it names `where`.
+    """
+    failed = [each for each in marked if isinstance(each, Bad)]
+    if len(failed) == len(marked) >= _HOPELESS:
+        raise ClinidistillError(f"all {len(failed)} notes of {where} failed, the last of {failed[-1].reason}")

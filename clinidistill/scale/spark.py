@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from clinidistill.errors import ConfigError
-from clinidistill.scale.marking import marked
+from clinidistill.scale.marking import check_hope, marked
 from clinidistill.scale.shipping import packed, student_folder, unpacked
 from clinidistill.students import Student, load_student
 from clinidistill.types import Document
@@ -28,7 +28,8 @@ def predict_udf(
 
     The column holds strings, or structs with ``text`` (and ``id``). Spans are an array of structs with ``start`` and
     ``end`` (code points), ``label``, ``score``, ``source``, ``code``, ``fragments`` and ``status``. A null stays null,
-    and where the student fails on a note the spans are null, too; where it finds nothing they are an empty array.
+    and where the student fails on a note the spans are null, too; where it finds nothing they are an empty array. If it
+    fails on all notes of a batch, 16 or more, it is not the notes: the job ends with the reason.
 
     The student's files travel as a broadcast variable of the active session. Each Python worker of an executor loads
     the student once; with ``spark.python.worker.reuse``, the default, it serves all of the worker's tasks.
@@ -72,7 +73,9 @@ def predict_udf(
 def _marked(student: Student, texts: list[Any], options: Mapping[str, Any]) -> list[list[dict[str, Any]] | None]:
     notes = [Document(str(n), text) for n, text in enumerate(texts) if isinstance(text, str)]
     found: list[list[dict[str, Any]] | None] = [None] * len(texts)
-    for each in marked(student, notes, options) if notes else ():
+    done = marked(student, notes, options) if notes else []
+    check_hope(done, "a batch")
+    for each in done:
         if isinstance(each, Document):
             found[int(each.id)] = [{name: getattr(span, name) for name in _FIELDS} for span in each.spans]
     return found

@@ -13,7 +13,7 @@ from clinidistill.labeling import sound
 from clinidistill.scale.blocks import Block
 from clinidistill.scale.budget import Lease
 from clinidistill.scale.engine import Told, ray_module
-from clinidistill.scale.marking import marked
+from clinidistill.scale.marking import check_hope, marked
 from clinidistill.scale.output import Output
 from clinidistill.scale.rows import Bad, Reader
 from clinidistill.scale.shipping import Parts, put_together, unpacked
@@ -25,7 +25,6 @@ from clinidistill.types import Annotation, Document
 __all__ = ["Marker", "StudentMarker", "TeacherMarker", "Teaching"]
 
 _CHUNK = 2048  # documents held at once
-_HOPELESS = 16  # documents, all of which fail: then it is not they that are at fault
 
 
 class Marker(ABC):
@@ -72,11 +71,7 @@ class Marker(ABC):
         while chunk := list(islice(rows, _CHUNK)):
             documents = [row for row in chunk if isinstance(row, Document)]
             marked = {each.id: each for each in self.mark(documents, record)}
-            failed = [each for each in marked.values() if isinstance(each, Bad)]
-            if len(failed) == len(documents) >= _HOPELESS:
-                raise ClinidistillError(
-                    f"all {len(failed)} notes of {block.name} failed, the last of {failed[-1].reason}"
-                )
+            check_hope(marked.values(), block.name)
             for row in chunk:
                 yield marked[row.id] if isinstance(row, Document) else row
 

@@ -10,8 +10,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from helpers import notes
 
 import clinidistill as cd
-from clinidistill.errors import ConfigError
-from clinidistill.scale.spark import predict_udf
+from clinidistill.errors import ClinidistillError, ConfigError
+from clinidistill.scale.spark import _marked, predict_udf
+from clinidistill.students import Student
 
 pytest.importorskip("pyspark", reason="Spark is not installed: pip install 'clinidistill[spark]'")
 pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
@@ -54,6 +55,32 @@ def test_a_student_marks_a_column_of_strings_and_one_of_structs_as_it_does_by_it
         ]
         assert [s.score for s in document.spans] == pytest.approx([s.score for s in found[document.id].one], abs=1e-5)
         assert found[document.id].one == found[document.id].two
+
+
+class Broken(Student):
+    """Fails on every note that is long."""
+
+    labels = ("a",)
+
+    def predict(self, documents, **options):
+        for document in documents:
+            if len(document.text) > 5:
+                raise RuntimeError(document.text)
+            yield document
+
+    def save(self, path, *, card=None):
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, path):
+        raise NotImplementedError
+
+
+def test_a_student_that_fails_on_everything_is_an_error_and_no_column_of_nulls():
+    assert _marked(Broken(), ["short", None, "too long"] * 20, {}) == [[], None, None] * 20
+    with pytest.raises(ClinidistillError, match="all 20 notes of a batch failed, the last of RuntimeError") as caught:
+        _marked(Broken(), ["too long", None] * 20, {})
+    assert "long" not in str(caught.value)
 
 
 def test_without_a_session_it_says_what_to_do(session, spread_student, monkeypatch):

@@ -22,7 +22,7 @@ def costs(
     labels: Labels,
     student: Student,
     *,
-    test: Iterable[Document],
+    notes: Iterable[Document],
     teachers: Mapping[str, Teacher],
     winners: Sequence[str],
     training_seconds: float,
@@ -35,13 +35,13 @@ def costs(
     Args:
         labels: what the teachers said of the training documents, with what it took.
         student: the distilled student.
-        test: documents that it is timed on, the first fifty.
+        notes: those that the teachers were timed on; of them, the student is on the first fifty.
         teachers: by name.
         winners: the teachers whose combination won.
         training_seconds: how long the student was trained.
         usd_per_note: dollars a note, as told.
     """
-    speed = benchmark_inference({"distilled": student}, islice(test, _TIMED), progress=False)
+    speed = benchmark_inference({"distilled": student}, islice(notes, _TIMED), progress=False)
     figures = economics(
         labels, _Named(student), speed=speed, usd_per_note=usd_per_note, training_seconds=training_seconds
     ).to_dict()

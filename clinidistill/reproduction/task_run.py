@@ -289,7 +289,7 @@ class TaskRun:
             figures = costs(
                 labels,
                 load_student(student),
-                test=self.parts["test"],
+                notes=self.parts["train"],
                 teachers=self.teachers,
                 winners=best.teachers,
                 training_seconds=sum(map(self.stages.seconds, stages)),

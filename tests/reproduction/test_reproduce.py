@@ -118,6 +118,24 @@ def test_costs_are_ratios_to_the_student_and_an_aggregate_costs_what_its_teacher
         assert costs[name]["times_faster"]["ratio"] == pytest.approx(ratio, rel=0.5)  # ours is a median
 
 
+def test_the_student_is_timed_on_notes_that_its_teachers_were_timed_on(started, monkeypatch):
+    """Else notes of two lengths would be compared."""
+    file, folder = started
+    done = stages(folder)
+    del done["costs drugs"]
+    (folder / "stages.json").write_text(json.dumps(done))
+    timed = []
+
+    def stopwatch(_, documents, **__):
+        timed.extend(documents)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clinidistill.reproduction.costs.benchmark_inference", stopwatch)
+    with pytest.raises(KeyboardInterrupt):
+        cd.reproduce(file, folder, progress=False)
+    assert [note.id for note in timed] == [note.id for note in notes(0, 24)]
+
+
 def test_no_note_text_but_in_silver_labels_and_none_in_tables(finished_run):
     for file in finished_run.folder.rglob("*"):
         if file.is_file() and file.name != "silver.jsonl":

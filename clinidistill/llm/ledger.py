@@ -241,9 +241,11 @@ class Ledger:
         return self._purse is None or self._purse.take(bound, question.bound_tokens)
 
     def _spent(self) -> LabelingStopped:
-        budget = "budget" if self._budget is None else f"budget of ${self._budget:g}"
+        budget, option = "budget of tokens", "budget_tokens"  # which a purse alone has
+        if self._budget is not None:
+            budget, option = f"budget of ${self._budget:g}", "budget_usd"
         return LabelingStopped(
-            f"the {budget} is spent or reserved; what was answered is kept: raise budget_usd and run again for the rest"
+            f"the {budget} is spent or reserved; what was answered is kept: raise {option} and run again for the rest"
         )
 
     def _resolve(self, future: asyncio.Future[Any] | None, value: Any) -> None:

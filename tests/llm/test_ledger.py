@@ -61,7 +61,7 @@ def test_a_shared_purse_gives_the_dearest_and_gets_back_what_was_not_used():
             assert purse.left == pytest.approx([0.5, 970])
             ledger.release(await ledger.claim(asked("k3")), billed=True)
             assert purse.left == pytest.approx([0.1, 670])
-            with pytest.raises(LabelingStopped, match="the budget is spent"):
+            with pytest.raises(LabelingStopped, match="the budget of tokens is spent.*raise budget_tokens"):
                 await ledger.claim(asked("k4"))
 
     asyncio.run(main())

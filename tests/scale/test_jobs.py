@@ -220,7 +220,7 @@ def test_tokens_are_capped_where_no_price_is_known(tmp_path, lines):
         )
         assert 10_000 < server.input_tokens + server.output_tokens <= 20_000
     assert summary.missing > 0
-    assert "the budget is spent" in summary.stopped
+    assert "the budget of tokens is spent" in summary.stopped
 
 
 @pytest.fixture

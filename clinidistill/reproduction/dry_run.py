@@ -13,14 +13,14 @@ from clinidistill.bases import resolve_base
 from clinidistill.datasets import Dataset, MemoryDataset, load_dataset
 from clinidistill.errors import ClinidistillError, describe
 from clinidistill.evaluation.text_table import text_table
-from clinidistill.labeling import estimate, named_teachers
+from clinidistill.labeling import estimate
 from clinidistill.labels import Labels
 from clinidistill.llm.types import Message, Prompt
 from clinidistill.recipe.declared import Component
 from clinidistill.recipe.steps import make_distiller, make_student, together
 from clinidistill.reproduction.leaks import leaks, overlap
 from clinidistill.reproduction.schema import Combiner, Experiment, ExperimentTask, Shared
-from clinidistill.reproduction.task_run import cut, load_part, made
+from clinidistill.reproduction.task_run import cut, load_part, made, told_apart
 from clinidistill.teachers import LanguageModelTeacher, Teacher, load_teacher
 from clinidistill.teachers.recorded import RecordedTeacher
 from clinidistill.teachers.transformers_llm import TransformersTeacher
@@ -273,7 +273,7 @@ class _Checker:
                 where = f"{task.name}: {each.options.get('name') or f'teacher {number} ({each.use})'}"
                 if (teacher := self.attempt(where, _ready, each)) is not None:
                     teachers.append(teacher)
-        named = self.attempt(f"{task.name}: teachers", named_teachers, teachers) if teachers else None
+        named = self.attempt(f"{task.name}: teachers", told_apart, teachers) if teachers else None
         if named is None:
             return
         if strangers := set(task.usd_per_note) - {each.options.get("name") for each in task.teachers} - set(named):

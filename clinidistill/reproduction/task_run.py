@@ -23,10 +23,10 @@ from clinidistill.reproduction.leaks import leaks, overlap
 from clinidistill.reproduction.schema import Combiner, Experiment, ExperimentTask, Start
 from clinidistill.reproduction.scoring import Answers, score
 from clinidistill.students import Student, load_student
-from clinidistill.teachers import load_teacher
+from clinidistill.teachers import Teacher, load_teacher
 from clinidistill.types import Document
 
-__all__ = ["TaskRun", "cut", "load_part", "made"]
+__all__ = ["TaskRun", "cut", "load_part", "made", "told_apart"]
 
 _STUDENTS = {"distilled": "distilled", "gold-last": "distilled, gold last", "human": "human-trained"}
 """What students in each kind of folder are called in tables."""
@@ -68,7 +68,7 @@ class TaskRun:
         self.experiment, self.task, self.stages, self.progress = experiment, task, stages, progress
         self.shared = experiment.of(task)
         self.folder = stages.folder / task.name
-        self.teachers = named_teachers([load_teacher(each.use, **each.options) for each in task.teachers])
+        self.teachers = told_apart([load_teacher(each.use, **each.options) for each in task.teachers])
         if strangers := set(task.usd_per_note) - set(self.teachers):
             names = ", ".join(self.teachers)
             raise ConfigError(f"task {task.name!r}: usd_per_note names {sorted(strangers)[0]!r}; there are {names}")
@@ -305,6 +305,18 @@ def made(combiner: Combiner, *, silver: bool = False) -> Aggregator:
     """The aggregator, as it is searched with or (`silver`) as it makes the labels to learn from."""
     options = combiner.options | (combiner.silver if silver else {})
     return load_aggregator(combiner.use, **options)
+
+
+def told_apart(teachers: Iterable[Teacher]) -> dict[str, Teacher]:
+    """The teachers by name.
+
+    Raises:
+        ConfigError: if two names clash, or one is what tables call another system.
+    """
+    named = named_teachers(teachers)
+    if taken := named.keys() & {"aggregate", *_STUDENTS.values()}:
+        raise ConfigError(f"a teacher cannot be called {sorted(taken)[0]!r}, as tables call another system; rename it")
+    return named
 
 
 def load_part(task: ExperimentTask, part: Component) -> Dataset:

@@ -72,6 +72,7 @@ def test_what_has_been_answered_is_not_on_the_bill(started):
         ("resamples = 50", 'aggregators = [{ use = "hmm", silver = { threshold = 7 } }]', "hmm", "threshold"),
         ('label = "medication"', 'label = "symptom"', "drugs-0", "none of the task's labels"),
         ('use = "terminology"\nname = "drugs-0"', 'use = "snomed"\npath = "no"\nname = "drugs-0"', "drugs-0", "no"),
+        ('name = "drugs-0"', 'name = "aggregate"', "teachers", "cannot be called 'aggregate'"),
         ('labels = ["medication"]', 'labels = ["disease"]', "train", "marked nothing as disease"),
         ('labels = ["medication"]', 'labels = ["medication"]\nusd_per_note = { x = 1.0 }', "usd_per_note", "'x'"),
         ('dev = { use = "jsonl", path = "dev.jsonl" }', "dev = 0.01", "dev", "is none"),

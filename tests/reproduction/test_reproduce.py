@@ -346,6 +346,7 @@ def test_dev_may_be_a_share_of_train(experiment_file, monkeypatch):
         ("epochs = 2", "epoch = 2", OptionError, "did you mean 'epochs'"),
         ('[student]\nuse = "token-classifier"', '[studnt]\nuse = "x"', ConfigError, "studnt: Extra inputs"),
         ("external.other", "external.test", ConfigError, "cannot be called 'test'"),
+        ('name = "drugs-0"', 'name = "distilled"', ConfigError, "a teacher cannot be called 'distilled'"),
         ('name = "drugs"', 'name = ".."', ConfigError, "name: String should match pattern"),
         ('name = "drugs"', 'name = "start"', ConfigError, "a task cannot be called 'start'"),
         ("resamples = 50", 'aggregators = ["union", "union"]', ConfigError, "two aggregators have one name"),

@@ -9,13 +9,24 @@ from typing import TYPE_CHECKING
 
 from clinidistill.database.base import DAMAGE, Connection, Database
 from clinidistill.database.sqlite import SqliteDatabase
-from clinidistill.errors import ConfigError
+from clinidistill.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from clinidistill.database.postgres import PostgresDatabase
 
-__all__ = ["DAMAGE", "Connection", "Database", "exists", "has_password", "is_server", "open_database"]
+__all__ = [
+    "DAMAGE",
+    "Connection",
+    "Database",
+    "check_place",
+    "exists",
+    "has_password",
+    "is_server",
+    "open_database",
+]
 
+_POSTGRES = re.compile(r"postgres(ql)?(\+\w+)?:/", re.IGNORECASE)  # as others write it, too
+_URL = re.compile(r"[A-Za-z][\w+.-]+:/")
 _PASSWORD = re.compile(r"//[^/@]*:[^@]*@|[?&]\w*password=")
 
 
@@ -36,9 +47,20 @@ def open_database(
         StoreError: naming the place, if it is no label store, comes from a newer clinidistill, is damaged, or
             cannot be opened.
     """
+    check_place(place)
     if is_server(place):
         return _postgres()(str(place), versions, probe, read_only=read_only)
     return SqliteDatabase(place, versions, probe, read_only=read_only)
+
+
+def check_place(place: str | Path) -> None:
+    """See to it that a place is no URL of something else, such as SQLAlchemy's.
+
+    Raises:
+        StoreError: if it is; it does not quote it, as a password may stand in it.
+    """
+    if not is_server(place) and _URL.match(str(place)):
+        raise StoreError("a label store is a file, or a string that begins with postgresql://; this is another URL")
 
 
 def is_server(place: object) -> bool:
@@ -52,7 +74,7 @@ def has_password(place: str) -> bool:
     >>> has_password("postgresql://me:secret@host/labels"), has_password("postgresql://me@host/labels")
     (True, False)
     """
-    return is_server(place) and _PASSWORD.search(place) is not None
+    return _POSTGRES.match(place) is not None and _PASSWORD.search(place) is not None
 
 
 def exists(place: str | Path) -> bool:
@@ -60,8 +82,9 @@ def exists(place: str | Path) -> bool:
 
     Raises:
         ConfigError: as :func:`open_database`.
-        StoreError: if a server cannot be asked.
+        StoreError: if a server cannot be asked, or the place is a URL of something else.
     """
+    check_place(place)
     return _postgres().exists(str(place)) if is_server(place) else Path(place).exists()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clinidistill.component import digest
-from clinidistill.database import is_server, open_database
+from clinidistill.database import check_place, is_server, open_database
 from clinidistill.datasets.files import decode, located, read_lines
 from clinidistill.errors import ConfigError, DataError, OptionError, ProviderError
 from clinidistill.llm.answers import AnswerLog
@@ -66,6 +66,7 @@ def open_recording(
         DataError: with file and line, if a line is no answer, or the file cannot be read.
         StoreError: if a store cannot be read.
     """
+    check_place(path)
     if is_server(path):
         return _Stored(path, model, prompt, provider)
     path = Path(path).expanduser()

@@ -1,6 +1,7 @@
 """The label store in PostgreSQL: what it refuses, what it keeps quiet about, and that a URL goes where a path does."""
 
 import json
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -10,7 +11,7 @@ from shared_store import TASK, Silent, costly, notes, teacher
 
 import clinidistill as cd
 from clinidistill.component import shown
-from clinidistill.database import exists
+from clinidistill.database import exists, has_password
 from clinidistill.errors import ConfigError, StoreError
 from clinidistill.store import LabelStore
 
@@ -125,6 +126,19 @@ def test_an_address_that_is_misread_is_not_repeated(place):
     assert "same" not in str(caught.value)
     assert "ses" not in str(caught.value)
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("scheme", ["postgresql+psycopg", "PostgreSQL", "mysql"])
+@pytest.mark.parametrize("kind", [str, Path])
+def test_another_kind_of_url_is_refused_and_not_repeated(scheme, kind, cli, tmp_path):
+    place, told = kind(f"{scheme}://me:sesame@h/db"), []
+    for use in (LabelStore, exists, lambda place: cd.load_teacher("recorded", path=place)):
+        with pytest.raises(StoreError, match=r"begins with postgresql://") as caught:
+            use(place)
+        told.append(str(caught.value))
+    _, out, err = cli("label", tmp_path / "n.jsonl", "-t", "terminology label=x", "--store", place)
+    assert "sesame" not in "".join([*told, out, err])
+    assert has_password(f"{scheme}://me:sesame@h/db") is (scheme != "mysql")
 
 
 def test_a_password_comes_from_the_environment_a_password_file_or_a_service(postgres, schema, tmp_path, monkeypatch):

@@ -26,6 +26,7 @@ _HUGE = 1_000_000  # characters
 _SECONDS = 120.0
 _BYTES = 2 << 30
 _SCORES = 1e-3  # what the order of sums may change
+_UNSTATED = "not among its labels"  # so the base class says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +114,15 @@ def marking_rules(kind: str) -> list[Rule]:
 
 def _offsets(case: MarkingCase) -> None:
     """Offsets are half-open and count code points of the text as it is, whatever characters it holds."""
+    for document, answer in zip(case.documents, case.plain, strict=True):
+        if _misplaced(answer):
+            broken(f"its spans do not fit into document {document.id!r}; count characters of document.text")
+    _off_by_one(case)
     for document, answer in case.marked[:3]:
         twisted = [Twisted.of(document, answer.spans, number, twist) for number, twist in enumerate(TWISTS)]
         for each, found in zip(twisted, case.mark([one.document for one in twisted]), strict=True):
             size = len(each.document.text)
-            if (found.error or "").startswith("SpanError") or any(span.end > size for span in found.spans):
+            if _misplaced(found) or any(span.end > size for span in found.spans):
                 broken(f"its spans do not fit into a text with {each.what}; count characters of document.text")
             keys = {span.key for span in found.spans}
             for unit, count in UNITS.items():
@@ -127,6 +132,41 @@ def _offsets(case: MarkingCase) -> None:
                         f"in a text with {each.what} its offsets count {unit}; count characters of document.text, "
                         "and map back what you look for in another form of it"
                     )
+            if len(keys) > 1 and _shifted(each.expected, keys):
+                broken(
+                    f"in a text with {each.what} all its spans are the same number of characters away from their "
+                    "mentions; count characters of document.text as it is"
+                )
+
+
+def _misplaced(answer: Answer) -> bool:
+    """Whether it failed since a span does not fit into the text."""
+    error = answer.error or ""
+    return error.startswith("SpanError") and _UNSTATED not in error
+
+
+def _shifted(expected: Iterable[tuple[int, int, str]], keys: Iterable[tuple[int, int, str]]) -> bool:
+    """Whether spans are where they should be but for one number of characters."""
+    right, found = sorted(expected), sorted(keys)
+    away = found[0][0] - right[0][0] if right else 0
+    return away != 0 and found == [(start + away, end + away, label) for start, end, label in right]
+
+
+def _off_by_one(case: MarkingCase) -> None:
+    """Breaks the rule if all mentions end a letter before their words do, or begin a letter after."""
+    places = [(document.text, span.start, span.end) for document, answer in case.marked for span in answer.spans]
+    if len({text[start:end].casefold() for text, start, end in places}) < 2:
+        return
+    is_plural = {text[end : end + 1] for text, _, end in places} == {"s"}
+    if not is_plural and all(_lacks_a_letter(text, end) for text, _, end in places):
+        broken("all its mentions end a letter before their words do; a span ends behind its last character")
+    if all(_lacks_a_letter(text[::-1], len(text) - start) for text, start, _ in places):
+        broken("all its mentions begin a letter after their words do; offsets begin at 0")
+
+
+def _lacks_a_letter(text: str, end: int) -> bool:
+    """Whether what ends there lacks the last letter of its word, and no more."""
+    return text[end - 1].isalnum() and text[end : end + 1].isalnum() and not text[end + 1 : end + 2].isalnum()
 
 
 def _labels(case: MarkingCase) -> None:
@@ -135,7 +175,7 @@ def _labels(case: MarkingCase) -> None:
     if labels is not None and not all(isinstance(label, str) and label for label in labels):
         broken("its labels are not all strings")
     for document, answer in zip(case.documents, case.plain, strict=True):
-        if "not among its labels" in (answer.error or ""):
+        if _UNSTATED in (answer.error or ""):
             broken(f"on document {document.id!r}: {answer.error}; add them to labels")
         used = {span.label for span in answer.spans}
         for known, where in ((labels, "its labels"), (answer.covers, "what it says it covers there")):

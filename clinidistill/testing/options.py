@@ -142,6 +142,10 @@ def _others(value: Any, kinds: list[Any]) -> list[Any]:
         return [value / 2 if value else 0.5]
     if isinstance(value, str) and str in kinds:
         return [f"{value}x"]
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        return [[*value[:-1], f"{value[-1]}x"]]
+    if isinstance(value, dict) and len(value) > 1:
+        return [dict(list(value.items())[:-1])]
     return []  # a limit that is None, say: any number could have it wait for hours
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import logging
 import random
 import re
@@ -48,6 +49,36 @@ class Utf16(Drugs):
             return len(document.text[:offset].encode("utf-16-le", "surrogatepass")) // 2
 
         return [Span(units(span.start), units(span.end), self.label) for span in self.find(document.text)]
+
+
+class Utf16Bytes(Drugs):
+    def label_document(self, document):
+        def count(offset):
+            return len(document.text[:offset].encode("utf-16-le", "surrogatepass"))
+
+        return [Span(count(span.start), count(span.end), self.label) for span in self.find(document.text)]
+
+
+class Escaped(Drugs):
+    """Counts in the note as it stands in a request."""
+
+    def label_document(self, document):
+        def count(offset):
+            return len(json.dumps(document.text[:offset])) - 2
+
+        return [Span(count(span.start), count(span.end), self.label) for span in self.find(document.text)]
+
+
+class LastLetter(Drugs):
+    """Has spans end at their last characters, as some tools do."""
+
+    def label_document(self, document):
+        return [Span(span.start, span.end - 1, self.label) for span in self.find(document.text)]
+
+
+class FromOne(Drugs):
+    def label_document(self, document):
+        return [Span(span.start + 1, span.end + 1, self.label) for span in self.find(document.text)]
 
 
 class Lines(Drugs):
@@ -343,6 +374,13 @@ class Forgetting(Drugs):
         return {"words": self.options["words"]}
 
 
+class ForgettingWords(Drugs):
+    """A list that changes the answers has no part in the fingerprint."""
+
+    def fingerprint_data(self):
+        return {"label": self.options["label"]}
+
+
 class ForgettingByDeclaration(Drugs):
     display_options = frozenset({"name", "label"})
 
@@ -396,6 +434,10 @@ class Locked(Drugs):
 FAULTS = {
     Bytes: "teacher/offsets",
     Utf16: "teacher/offsets",
+    Utf16Bytes: "teacher/offsets",
+    Escaped: "teacher/offsets",
+    LastLetter: "teacher/offsets",
+    FromOne: "teacher/offsets",
     Lines: "teacher/offsets",
     Stripped: "teacher/offsets",
     Folded: "teacher/offsets",

@@ -84,11 +84,20 @@ class Fussy(cd.Teacher):
         return []
 
 
+class Listing(cd.Teacher):
+    def __init__(self, words: list[str], labels: dict[str, int] | None = None): ...
+
+    def label_document(self, document):
+        return []
+
+
 def test_options_are_said_as_a_recipe_says_them_and_changed_one_by_one():
     teacher = Fussy(words=frozenset({"b", "a"}))
     assert said(teacher).plain == {"path": "p", "most": 3, "fast": True, "key": "k", "words": ["a", "b"]}
     assert said(Fussy(words=len)).objects == {"words": len}
     assert list(variants(teacher)) == [("path", "px"), ("most", 4), ("fast", False)]
+    assert ("words", ["a", "bx"]) in list(variants(Listing(["a", "b"])))
+    assert ("labels", {"a": 1}) in list(variants(Listing([], {"a": 1, "b": 2})))
 
 
 def test_pickles_are_known_by_their_names_and_by_what_is_in_them(tmp_path):

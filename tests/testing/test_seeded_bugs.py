@@ -59,6 +59,7 @@ def test_a_faulty_teacher_is_caught_by_the_rule_that_it_breaks(cls, rule):
     [
         (lambda: faulty_teachers.Converting("metformin"), "component/recipe"),
         (lambda: faulty_teachers.Spent(iter(["metformin"])), "component/fingerprint-stable"),
+        (lambda: faulty_teachers.ForgettingWords(["metformin", "aspirin"]), "component/fingerprint-options"),
         (lambda: faulty_teachers.Sorting(["metformin", "aspirin"]), "component/options-kept"),
     ],
 )

@@ -96,6 +96,16 @@ class Answers:
         wanted = [each for each in self.found if each.name == name and on in (None, each.on)]
         return wanted[0] if wanted else None
 
+    def answered(self, each: _Answer) -> int | None:
+        """On how many of its documents a teacher has answers; None of other systems, which answer all."""
+        if each.kind != "teacher":
+            return None
+        ids = {document.id for document in each.gold}
+        labels = (self.said if each.on == self.place else self.pool).select(each.name)
+        return sum(
+            not said.failed for found in labels if found.document.id in ids for said in found.annotations.values()
+        )
+
     def _answered(self, teachers: Iterable[str]) -> bool:
         """Whether teachers have answers on half of the documents at least: less is a few that were met by chance."""
         found = [any(not said.failed for said in each.annotations.values()) for each in self.said.select(*teachers)]
@@ -126,6 +136,7 @@ def score(answers: Answers, best_teacher: str, resamples: int) -> dict[str, Any]
             "kind": each.kind,
             "on": each.on,
             "seed": each.seed,
+            "answered": answers.answered(each),
             "scores": evaluate(each.gold, each.predicted, labels=labels, bootstrap=resamples, seed=seed).to_dict(),
         }
         for each in answers.found

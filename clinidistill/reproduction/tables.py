@@ -41,6 +41,7 @@ def _f1(scores: Mapping[str, Any]) -> Table:
         if task["search"]["trained_on"]:
             note += "; the student has learnt from silver labels of these notes"
         notes.append(note + ".")
+    notes += _unanswered(scores, external=False)
     notes += [
         f"{task['name']}: {leak['documents']:,} documents of {leak['other']} stand in {leak['part']} as well, "
         f"{leak['word_for_word']:,} of them word for word."
@@ -56,9 +57,21 @@ def _external(scores: Mapping[str, Any]) -> Table:
         for task in scores["tasks"]
         for row in _scored(task, [name for name in task["parts"] if name not in {"train", "dev", "test", "search"}])
     ]
-    return Table(
-        "external", f"{scores['name']}: F1 on other corpora", _columns("corpus"), tuple(rows), tuple(_chosen(scores))
-    )
+    notes = [*_chosen(scores), *_unanswered(scores, external=True)]
+    return Table("external", f"{scores['name']}: F1 on other corpora", _columns("corpus"), tuple(rows), tuple(notes))
+
+
+def _unanswered(scores: Mapping[str, Any], *, external: bool) -> Iterator[str]:
+    """Which teachers failed on some documents, or stopped before them for want of money."""
+    for task in scores["tasks"]:
+        for each in task["systems"]:
+            answered, number = each.get("answered"), each["scores"]["documents"]
+            elsewhere = each["on"] not in {"test", task["search"]["on"]}
+            if elsewhere == external and answered is not None and answered < number:
+                yield (
+                    f"{task['name']}: {each['name']} has answers on {answered:,} of the {number:,} notes of "
+                    f"{each['on']}; on the rest it is scored as if it had found nothing."
+                )
 
 
 def _columns(where: str) -> tuple[Column, ...]:

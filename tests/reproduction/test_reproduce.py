@@ -261,7 +261,9 @@ distiller = { epochs = 1, lr = 3e-3 }
 
 @pytest.mark.filterwarnings("ignore")
 def test_teachers_without_answers_on_test_are_scored_where_they_have_some_and_compared_unpaired(tmp_path, tiny_base):
-    result = cd.reproduce(recorded(tmp_path, tiny_base), tmp_path / "run", progress=False)
+    file, answers = recorded(tmp_path, tiny_base), tmp_path / "answers.jsonl"
+    answers.write_text("".join(answers.read_text().splitlines(keepends=True)[:-4]))  # poor's last
+    result = cd.reproduce(file, tmp_path / "run", progress=False)
     task = result.scores["tasks"][0]
     on = {}
     for each in task["systems"]:
@@ -290,6 +292,8 @@ def test_teachers_without_answers_on_test_are_scored_where_they_have_some_and_co
     markdown = (result.folder / "tables" / "f1.md").read_text()
     assert "| drugs | good (best teacher on search) | search† | 24 |" in markdown
     assert "the student has learnt from silver labels of these notes" in markdown
+    assert "drugs: poor has answers on 20 of the 24 notes of search; on the rest" in markdown
+    assert "good has answers on" not in markdown
 
 
 def test_a_task_may_differ_from_what_all_share(tmp_path, tiny_base):

@@ -92,7 +92,8 @@ def named(value: object, names: Sequence[str]) -> str:
     if type(value) is int and 0 <= value < len(names):
         return names[value]
     if not isinstance(value, str):
-        raise DataError(f"{value!r} stands for no class; cast the column to a ClassLabel, or to names")
+        what = value if type(value) is int else f"a {type(value).__name__}"  # what it holds may be the note
+        raise DataError(f"{what} stands for no class; cast the column to a ClassLabel, or to names")
     return value
 
 

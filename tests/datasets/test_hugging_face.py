@@ -188,6 +188,7 @@ def test_spans_may_have_class_labels_other_columns_and_be_a_struct_of_lists():
         ({"tokens": [["x"], ["secret"]], "tags": [["O"], ["M-x"]]}, {}, 2, "no tag of the scheme"),
         ({"tokens": [["secret"]], "tags": [["O", "O"]]}, {}, 1, "must be lists of one length"),
         ({"tokens": [["secret"]], "tags": [[1]]}, {}, 1, "1 stands for no class"),
+        ({"tokens": [["x"]], "tags": [[["secret"]]]}, {}, 1, "a list stands for no class"),
         ({"tokens": [[1]], "tags": [["O"]]}, {}, 1, "'tokens' holds no text but int"),
     ],
 )

@@ -113,7 +113,7 @@ class BatchLog:
         discount: float,
         *,
         billed: bool = False,
-    ) -> dict[str, Answer | None]:
+    ) -> dict[str, Answer | int]:
         """Keep a batch's answers, and give up the claims on its other questions.
 
         Args:
@@ -125,20 +125,21 @@ class BatchLog:
             billed: whether what is not answered may have cost something all the same.
 
         Returns:
-            The answers, or None, by key; nothing at all when another process closed the batch before.
+            The answers, or the claims that were given up, by key; nothing at all when another process closed the batch
+            before.
         """
         found = connection.execute("SELECT teacher, created, state FROM batch WHERE token = ?", (token,)).fetchone()
         if found is None or found[2] != "open":
             return {}
         teacher, owner, seconds = found[0], self.owner(token), self.now() - found[1]
         held = connection.execute("SELECT id, key, turn, reserved_usd FROM answer WHERE owner = ?", (owner,)).fetchall()
-        kept: dict[str, Answer | None] = {}
+        kept: dict[str, Answer | int] = {}
         for id_, key, turn, reserved in held:
             body = answers.get(key)
-            kept[key] = None if body is None else Answer(id_, turn, body, True, reserved, False, discount)
+            kept[key] = id_ if body is None else Answer(id_, turn, body, True, reserved, False, discount)
         connection.executemany(
             "UPDATE answer SET body = ?, seconds = ?, discount = ?, owner = NULL WHERE id = ?",
-            [(each.body, seconds, discount, each.id) for each in kept.values() if each is not None],
+            [(each.body, seconds, discount, each.id) for each in kept.values() if isinstance(each, Answer)],
         )
         self._release(connection, teacher, owner, billed)
         connection.execute("UPDATE batch SET state = ? WHERE token = ?", (state, token))

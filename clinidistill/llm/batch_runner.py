@@ -267,7 +267,9 @@ class BatchRunner:
             billed=billed,
         )
         kept = await self._ledger.write(close)
-        found = {key: answer or errors.get(key) or error for key, answer in kept.items()}
+        if not billed:
+            self._ledger.forgo(each for each in kept.values() if isinstance(each, int))
+        found = {key: each if isinstance(each, Answer) else errors.get(key) or error for key, each in kept.items()}
         return {key: outcome for key, outcome in found.items() if outcome is not None}
 
     async def _converse(self, flow: Flow[T], before_attempt: Any = None) -> T:

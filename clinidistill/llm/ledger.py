@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self, TypeVar
 
 from clinidistill.database import Connection
@@ -136,6 +136,11 @@ class Ledger:
         """Take an answer that did not come by :meth:`keep`; it is to be priced like those that did."""
         self._flying += 1
         return answer
+
+    def forgo(self, claims: Iterable[int]) -> None:
+        """Take back what the purse gave for claims of a batch that the log has given up, and that were not billed."""
+        for claim in claims:
+            self._return(claim, 0.0, Usage(0, 0))
 
     def price(self, answer: Answer, model: str | None, usage: Usage, cost_usd: float | None) -> None:
         """Note what an answer cost; what was reserved beyond that is free again."""

@@ -19,7 +19,9 @@ import clinidistill as cd
 from clinidistill.errors import AuthenticationError, OptionError
 from clinidistill.llm import Provider
 from clinidistill.llm.openai import OpenAI
+from clinidistill.store import LabelStore
 from clinidistill.teachers import language_model
+from clinidistill.teachers.base import Session
 from clinidistill.teachers.language_model import LanguageModelTeacher
 
 APIS = ("openai", "gemini", "anthropic")
@@ -94,6 +96,33 @@ def test_a_batch_is_asked_collected_and_paid_at_its_discount(server, store, api)
     assert sum(a.cost_usd for a in annotations(labels).values()) == pytest.approx(whole / 2)
     assert query(store, "SELECT sum(committed_usd) FROM spending")[0][0] == pytest.approx(whole / 2)
     assert query(store, "SELECT state, requests FROM batch") == [("collected", 12)]
+
+
+class Shared:
+    """A purse that is written down."""
+
+    def __init__(self):
+        self.left = [1.0, 1_000_000]
+
+    def take(self, usd, tokens):
+        self.give_back(-usd, -tokens)
+        return True
+
+    def give_back(self, usd, tokens):
+        self.left = [self.left[0] + usd, self.left[1] + tokens]
+
+
+def test_a_shared_purse_gets_back_what_a_batch_did_not_use(server):
+    server.fate = lambda note: "refused" if "2" in note else "answered"
+    server.room, purse = 7, Shared()  # one batch fails, and is submitted again
+    asking = teacher(server, price=PRICE, batch_size=3)
+    with LabelStore(":memory:") as store:
+        marked = list(asking.attach(Session(store.database, purse=purse)).annotate(notes(12)))
+        spent = store.database.query("SELECT committed_usd FROM spending")[0][0]
+    assert sum(each.failed for each in marked) == 1
+    assert any(batch.failure == "token_limit_exceeded" for batch in server.batches)
+    tokens = server.answers.input_tokens + server.answers.output_tokens
+    assert purse.left == pytest.approx([1.0 - spent, 1_000_000 - tokens])
 
 
 @pytest.mark.parametrize("api", APIS)

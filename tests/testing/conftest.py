@@ -6,7 +6,7 @@ import pytest
 import clinidistill as cd
 from clinidistill import Document, Span
 
-for folder in ("llm", "teachers", "terminologies"):  # what writes releases and serves answers there
+for folder in ("datasets/corpora", "llm", "teachers", "terminologies"):  # what writes releases and serves answers there
     sys.path.append(str(Path(__file__).parents[1] / folder))
 
 KINDS = {"aspirin": "medication", "metformin": "medication", "pain": "symptom", "rash": "symptom"}

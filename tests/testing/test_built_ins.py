@@ -164,6 +164,38 @@ def test_corpora(name):
     left_out(check_dataset(corpus), *READ_ONLY, "dataset/length", "dataset/damage")
 
 
+def a_few(name, folder):
+    """A few made-up documents of a corpus behind an agreement, as it is given out."""
+    import test_brat_releases as brat
+    import test_i2b2 as i2b2
+    import test_medalign
+    import test_mtsamples
+
+    if name == "medalign":
+        return test_medalign.record(folder)
+    if name == "mtsamples":
+        return test_mtsamples.table(folder, test_mtsamples.row(0), test_mtsamples.row(1, "Other."))
+    files = {
+        "n2c2-2018-track2": brat.pairs("training_20180910/", "12") | brat.pairs("test/", "3"),
+        "n2c2-2022": brat.pairs("trainingdata_v3/train/", "12", brat.CMED_NOTE, brat.CMED_ANN),
+        "coral": brat.pairs("coral/annotated/pdac/", "12", brat.CORAL_NOTE, brat.CORAL_ANN),
+        "i2b2-2009-medication": {
+            "train.test.released.8.17.09/7": i2b2.NOTE,
+            "training.ground.truth/7_gold.entries": i2b2.ENTRIES,
+        },
+        "i2b2-2010": {"beth/txt/1.txt": i2b2.TEXT, "beth/concept/1.con": i2b2.CONCEPTS},
+    }
+    return brat.write(folder, files[name])
+
+
+@pytest.mark.parametrize("name", sorted({*names("datasets")} - {*FORMATS, *AT_HAND, "demo", "text"}))
+def test_corpora_behind_agreements(name, tmp_path):
+    options = {} if name == "mtsamples" else {"complete": False}
+    corpus = cd.load_dataset(name, path=a_few(name, tmp_path), **options)
+    assert [each.text for each in corpus]
+    left_out(check_dataset(corpus), *READ_ONLY, "dataset/length")
+
+
 @pytest.mark.parametrize("name", names("aggregators"))
 def test_aggregators(name):
     left_out(check_aggregator(cd.load_aggregator(name)))

@@ -87,8 +87,8 @@ __all__ = ["__version__", "errors", *sorted(_HOME_OF)]  # noqa: PLE0604 - names 
 
 
 def __getattr__(name: str) -> Any:
-    if name == "errors":
-        return importlib.import_module("clinidistill.errors")
+    if name in ("errors", "interop", "scale", "testing"):
+        return importlib.import_module(f"clinidistill.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'clinidistill' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME_OF[name]), name)

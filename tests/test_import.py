@@ -40,6 +40,13 @@ def test_every_public_name_resolves(name):
     assert name in dir(clinidistill)
 
 
+def test_the_rooms_beside_the_pipeline_need_no_import_of_their_own():
+    names = "cd.scale.predict_dataset, cd.testing.check_teacher, cd.interop"
+    assert python(f"import clinidistill as cd; print(*(each.__name__ for each in ({names})))") == (
+        "predict_dataset check_teacher clinidistill.interop"
+    )
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'clinidistill' has no attribute 'nothing'"):
         clinidistill.nothing  # noqa: B018

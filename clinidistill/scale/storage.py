@@ -52,8 +52,11 @@ class Place:
         """The place at a plain path or a URL.
 
         Raises:
-            ConfigError: if there is no such protocol, or the library for it is not installed.
+            ConfigError: if there is no such protocol, the library for it is not installed, it cannot be connected to, or
+                a password stands in the URL.
         """
+        if re.search(r"://[^/@]*:[^/@]*@", str(url)):
+            raise ConfigError("a password does not belong in a URL, which manifests repeat; give it in storage_options")
         place = cls(str(url), dict(options or {}))
         return place if "::" in place.url else cls(place.fs.unstrip_protocol(place.path), place.options)
 

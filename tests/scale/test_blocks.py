@@ -108,6 +108,12 @@ def test_blocks_are_the_same_each_time_and_others_when_a_file_or_their_size_chan
         ("nowhere", 10, DataError, "no file ending in .jsonl"),
         (".", 0, ConfigError, "at least one note"),
         ("s4://bucket", 10, ConfigError, "cannot be reached"),
+        (
+            "s3://me:sesame@bucket/notes",
+            10,
+            ConfigError,
+            "^a password does not belong in a URL, which manifests repeat",
+        ),
         ("ftp://127.0.0.1:1/notes", 10, ConfigError, "cannot be reached"),
     ],
 )

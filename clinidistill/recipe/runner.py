@@ -103,7 +103,7 @@ class _Run:
         self.parts = recipe.data.load()
 
     def go(self) -> RunResult:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.stages.begin()
         write_json(self.folder / "recipe.json", shown(self.recipe.model_dump(mode="json")))
         write_json(self.folder / "environment.json", environment(self.recipe.seed))
         train, dev, test = (self._part(name) for name in ("train", "dev", "test"))

@@ -27,6 +27,17 @@ class Stages:
     def __init__(self, folder: Path):
         self.folder, self._file = folder, folder / "stages.json"
 
+    def begin(self) -> None:
+        """Make the folder, if need be.
+
+        Raises:
+            ConfigError: if it cannot be.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{self.folder} cannot be a run folder: {error.strerror}; name another") from None
+
     def do(self, name: str, inputs: Any, output: Path, work: Callable[[], object], *, also: Path | None = None) -> None:
         """Do `work` unless it was done from the same inputs and its outputs are still there."""
         done = read_json(self._file)

@@ -66,7 +66,7 @@ def reproduce(
     stages = Stages(home)
     # Every task's parts are made before anything runs, so that a wrong option costs no labelling.
     runs = [TaskRun(plan, task, stages, progress) for task in plan.tasks]
-    home.mkdir(parents=True, exist_ok=True)
+    stages.begin()
     write_json(home / "experiment.json", shown(plan.model_dump(mode="json")))
     write_json(home / "environment.json", environment(plan.seed))
     tasks = [run.go() for run in runs]

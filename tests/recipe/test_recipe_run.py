@@ -287,6 +287,12 @@ def test_a_missing_recipe_is_an_error_that_names_the_file(tmp_path):
         cd.Recipe.load(tmp_path / "absent.toml")
 
 
+def test_a_run_folder_that_cannot_be_made_is_told_in_a_line(recipe_file, cli):
+    code, _, err = cli("run", recipe_file, "-o", recipe_file, "--quiet")
+    assert code == 1
+    assert "cannot be a run folder: File exists; name another" in " ".join(err.split())
+
+
 def test_the_resolved_recipe_is_a_recipe(recipe_file, tmp_path):
     recipe = cd.Recipe.load(recipe_file)
     (tmp_path / "again.json").write_text(json.dumps(recipe.model_dump(mode="json")))

@@ -374,3 +374,9 @@ def test_the_command_runs_an_experiment_and_prints_its_tables(started, cli):
     assert (code, err) == (0, "")
     assert "tiny: F1 by task and system" in out
     assert "tables:" in out
+
+
+def test_a_run_folder_that_cannot_be_made_is_told_in_a_line(experiment_file, cli):
+    code, _, err = cli("reproduce", experiment_file, "-o", experiment_file, "--quiet")
+    assert code == 1
+    assert "cannot be a run folder: File exists; name another" in " ".join(err.split())

@@ -109,7 +109,10 @@ class Ledger:
         """
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._enter(lambda connection: self._log.keep(connection, self._teacher, claim, body, seconds), future)
-        return await asyncio.shield(future)
+        answer = await asyncio.shield(future)
+        if claim.id in self._taken:  # the answer may be in another row than the claim
+            self._taken[answer.id] = self._taken.pop(claim.id)
+        return answer
 
     async def write(self, entry: Callable[[Connection], T]) -> T:
         """Do something else in the next transaction; when this returns, it is committed.

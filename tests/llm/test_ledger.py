@@ -67,6 +67,21 @@ def test_a_shared_purse_gives_the_dearest_and_gets_back_what_was_not_used():
     asyncio.run(main())
 
 
+def test_a_shared_purse_gets_back_what_an_asker_that_was_taken_for_dead_did_not_use():
+    store, purse = LabelStore(":memory:"), Shared(1.0, 1000)
+
+    async def main():
+        async with Ledger(AnswerLog(store.database), "t", None, purse) as ledger:
+            claim = await ledger.claim(Question("k", "d1", 0, 10, 0, 100, 0.4, 300))
+            store.database.query("UPDATE answer SET owner = 'another'")
+            kept = await ledger.keep(claim, b"{}", 0.1)
+            assert kept.id != claim.id
+            ledger.price(kept, "m", Usage(10, 5), 0.1)
+
+    asyncio.run(main())
+    assert purse.left == pytest.approx([0.9, 985])
+
+
 def committed(store):
     return store.database.query("SELECT sum(committed_usd) FROM spending")[0][0]
 

@@ -52,8 +52,8 @@ class Place:
         """The place at a plain path or a URL.
 
         Raises:
-            ConfigError: if there is no such protocol, the library for it is not installed, it cannot be connected to, or
-                a password stands in the URL.
+            ConfigError: if there is no such protocol, the library for it is not installed, it cannot be connected to,
+                or a password stands in the URL.
         """
         if re.search(r"://[^/@]*:[^/@]*@", str(url)):
             raise ConfigError("a password does not belong in a URL, which manifests repeat; give it in storage_options")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clinidistill.component import Component
-from clinidistill.errors import ClinidistillError
+from clinidistill.errors import ClinidistillError, ConfigError
 from clinidistill.registry import GROUPS, ComponentInfo, Group, registry
 from clinidistill.testing.kinds import KINDS, case_of, rules_of
 from clinidistill.testing.rules import Case, ConformanceError, Rule, try_one
@@ -63,9 +63,18 @@ def conformance_items(session: pytest.Session, only: Collection[str] | None) -> 
     Args:
         session: pytest's.
         only: names of components, or groups and names; None takes those that plugins register or a conftest gives.
+
+    Raises:
+        pytest.UsageError: if a conftest gives what is no component, or nothing has a name of `only`.
     """
     parent = Components.from_parent(session, name="clinidistill", nodeid="clinidistill")
-    return list(_items(parent, only))
+    try:
+        items = list(_items(parent, only))
+    except ConfigError as error:
+        raise pytest.UsageError(f"pytest_clinidistill_components() in conftest.py: {error}") from None
+    if only and not items:
+        raise pytest.UsageError(f"no component is called {' or '.join(only)}; `clinidistill plugins` lists all")
+    return items
 
 
 def _items(parent: pytest.Collector, only: Collection[str] | None) -> Iterator[pytest.Item]:
@@ -90,6 +99,8 @@ def _items(parent: pytest.Collector, only: Collection[str] | None) -> Iterator[p
 def _given(config: pytest.Config) -> Iterator[tuple[Component, Mapping[str, Any]]]:
     """What the conftest gives."""
     for found in config.hook.pytest_clinidistill_components(config=config):
+        if isinstance(found, Component):
+            raise ConfigError("return a list of instances")
         for each in found or ():
             yield each if isinstance(each, tuple) else (each, {})
 

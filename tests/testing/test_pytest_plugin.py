@@ -117,3 +117,23 @@ def test_without_the_option_there_are_fixtures_only(acme):
         """
     )
     acme.runpytest_subprocess().assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("acme.Drugs()", "*conftest.py: return a list of instances*"),
+        ("[acme.Drugs]", "*conftest.py: * is no component: teacher, student, *"),
+    ],
+)
+def test_a_conftest_that_gives_no_components_is_told_in_a_line(acme, given, reason):
+    acme.makeconftest(f"import acme\ndef pytest_clinidistill_components(config):\n    return {given}\n")
+    run = acme.runpytest_subprocess("--clinidistill")
+    run.stderr.fnmatch_lines([f"ERROR: {reason}"])
+    assert run.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_name_that_nothing_has_is_told(acme):
+    run = acme.runpytest_subprocess("--clinidistill-only", "acme-drgs")
+    run.stderr.fnmatch_lines(["ERROR: no component is called acme-drgs; *"])
+    assert run.ret == pytest.ExitCode.USAGE_ERROR

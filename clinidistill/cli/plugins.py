@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,7 +82,7 @@ def new_plugin(
     folder = write_plugin(kind, name, output)
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         out.print(f"  {file}", highlight=False, markup=False)
-    steps = [f"cd {folder}", "pip install -e '.[dev]'", "pytest", f"clinidistill plugins {KINDS[kind].group}"]
+    steps = [f"cd {shlex.quote(str(folder))}", "pip install -e '.[dev]'", "pytest", f"clinidistill plugins {KINDS[kind].group}"]
     out.print("\nNow:\n", *(f"  {step}\n" for step in steps), sep="", highlight=False, markup=False, soft_wrap=True)
 
 

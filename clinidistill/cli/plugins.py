@@ -82,7 +82,8 @@ def new_plugin(
     folder = write_plugin(kind, name, output)
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         out.print(f"  {file}", highlight=False, markup=False)
-    steps = [f"cd {shlex.quote(str(folder))}", "pip install -e '.[dev]'", "pytest", f"clinidistill plugins {KINDS[kind].group}"]
+    there, group = shlex.quote(str(folder)), KINDS[kind].group
+    steps = [f"cd {there}", "pip install -e '.[dev]'", "pytest", f"clinidistill plugins {group}"]
     out.print("\nNow:\n", *(f"  {step}\n" for step in steps), sep="", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -56,7 +56,7 @@ class OmopConcepts:
         unmapped = set[int]()
         for row in _rows(path / "CONCEPT.csv", ("concept_id", "vocabulary_id", "concept_code", "standard_concept")):
             if row["vocabulary_id"] in wanted:
-                number = int(row["concept_id"])
+                number = _id(row, "concept_id", path / "CONCEPT.csv")
                 self._sources[row["vocabulary_id"], row["concept_code"]] = number
                 if row["standard_concept"] == "S":
                     self._standard[number] = number
@@ -66,9 +66,9 @@ class OmopConcepts:
         if unmapped and relations.is_file():
             for row in _rows(relations, ("concept_id_1", "concept_id_2", "relationship_id", "invalid_reason")):
                 if row["relationship_id"] == "Maps to" and not row["invalid_reason"]:
-                    source = int(row["concept_id_1"])
+                    source = _id(row, "concept_id_1", relations)
                     if source in unmapped:
-                        self._standard.setdefault(source, int(row["concept_id_2"]))
+                        self._standard.setdefault(source, _id(row, "concept_id_2", relations))
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -207,6 +207,12 @@ def _cell(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
+def _id(row: Mapping[str, str], column: str, path: Path) -> int:
+    if not row[column].isdecimal():
+        raise DataError(f"a concept without a number as its {column}; take the file as Athena gives it out", path=path)
+    return int(row[column])
+
+
 def _rows(path: Path, columns: Iterable[str]) -> Iterator[dict[str, str]]:
     """Rows of a table of Athena's: parted by tabs, nothing quoted."""
     try:
@@ -218,5 +224,5 @@ def _rows(path: Path, columns: Iterable[str]) -> Iterator[dict[str, str]]:
     except OSError as error:
         reason = f"cannot be read: {error.strerror}; download the vocabulary from https://athena.ohdsi.org"
         raise DataError(reason, path=path) from None
-    except UnicodeDecodeError:
-        raise DataError("is not UTF-8; take the file as Athena gives it out", path=path) from None
+    except (UnicodeDecodeError, csv.Error):
+        raise DataError("is not UTF-8, or no table; take the file as Athena gives it out", path=path) from None

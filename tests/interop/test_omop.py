@@ -79,6 +79,11 @@ def test_what_is_no_download_is_refused_with_the_file(athena):
     (athena / "CONCEPT.csv").write_text("concept_id,concept_name\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"CONCEPT\.csv:1: no table of Athena's: it lacks .*'vocabulary_id'"):
         OmopConcepts(athena, ["RxNorm"])
+    (athena / "CONCEPT.csv").write_text(
+        "concept_id\tvocabulary_id\tconcept_code\tstandard_concept\n1x\tRxNorm\t1\tS\n", encoding="utf-8"
+    )
+    with pytest.raises(DataError, match=r"CONCEPT\.csv: a concept without a number as its concept_id"):
+        OmopConcepts(athena, ["RxNorm"])
     with pytest.raises(DataError, match="cannot be read"):
         OmopConcepts(athena / "absent", ["RxNorm"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +24,7 @@ from clinidistill.types import Document, Span
 __all__ = ["DATASET_RULES", "DatasetCase", "check_dataset"]
 
 _MOST = 40  # documents compared
+_HUGE = 1_000_000  # characters
 
 
 def check_dataset(dataset: Dataset) -> dict[str, str]:
@@ -173,6 +175,23 @@ def hostile_text_survives(case: DatasetCase) -> None:
             )
     if refused > len(HOSTILE):
         broken("it refuses every text that is not ASCII")
+
+
+@add(DATASET_RULES, "dataset/sizes")
+def documents_of_all_sizes_survive(case: DatasetCase) -> None:
+    """An empty document and one of a megabyte come back among others, or writing them is refused with DataError."""
+    note, line = _writing()[0], "Took aspirin today.\n"
+    last = line * (_HUGE // len(line))
+    mentions = [Span(5, 12, "medication"), Span(len(last) - len(line) + 5, len(last) - 8, "medication")]
+    for what, middle in (("an empty", Document("middle", "")), ("a huge", Document("middle", last, tuple(mentions)))):
+        given = [replace(note, id="first"), middle, replace(note, id="second")]
+        with TemporaryDirectory() as folder:
+            try:
+                found = {each.id: _mentions(each) for each in case.written(given, folder)}
+            except DataError:
+                continue
+        if found != {each.id: _mentions(each) for each in given}:
+            broken(f"{what} document is lost, or its mentions are; write it, or refuse it with DataError")
 
 
 @add(DATASET_RULES, "dataset/damage")

@@ -47,6 +47,21 @@ class Lines(cd.Dataset):
         return len(rows)
 
 
+class LeavingOutWhatIsEmpty(Lines):
+    @classmethod
+    def write(cls, documents, path):
+        return super().write([document for document in documents if document.text], path)
+
+
+class CutShort(Lines):
+    """As if fields had an upper bound."""
+
+    @classmethod
+    def row(cls, document):
+        name, text, spans = super().row(document)
+        return [name, text[:65_536], [span for span in spans if span[1] <= 65_536]]
+
+
 class Once(Lines):
     def __init__(self, path: str | Path):
         super().__init__(path)
@@ -164,6 +179,8 @@ FAULTS = {
     Rows: "dataset/documents",
     Guessing: "dataset/length",
     Shifting: "dataset/offsets",
+    LeavingOutWhatIsEmpty: "dataset/sizes",
+    CutShort: "dataset/sizes",
     Unlabelled: "dataset/round-trip",
     Miscounting: "dataset/round-trip",
     Growing: "dataset/round-trip",

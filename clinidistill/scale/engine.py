@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from clinidistill.errors import ClinidistillError, ConfigError, describe
 
-__all__ = ["Told", "Work", "cluster", "on_workers", "ray_module"]
+__all__ = ["Told", "Work", "check_workers", "cluster", "on_workers", "ray_module"]
 
 Told: TypeAlias = dict[str, Any]
 Work: TypeAlias = Callable[[dict[str, Any]], Told]
@@ -21,6 +21,16 @@ Work: TypeAlias = Callable[[dict[str, Any]], Told]
 
 _ATTEMPTS = 3  # at one item, before it is taken for what its workers died of
 _AHEAD = 2  # items that wait at each worker, so that none is idle, and few wait at a slow one
+
+
+def check_workers(workers: int) -> None:
+    """See to it that there is somebody to work, before anything is begun.
+
+    Raises:
+        ConfigError: if `workers` is not positive.
+    """
+    if workers < 1:
+        raise ConfigError(f"workers={workers}: at least one process has to work")
 
 
 @contextmanager
@@ -74,16 +84,13 @@ def on_workers(
         items: JSON-ready.
         make: makes, in a worker, what is done there with each item.
         arguments: of `make`.
-        workers: how many processes.
+        workers: how many processes, at least one.
         num_cpus: cores of each; None shares out those that the cluster has.
         num_gpus: GPUs of each.
 
     Raises:
-        ConfigError: if `workers` is not positive.
         ClinidistillError: if a worker cannot go on.
     """
-    if workers < 1:
-        raise ConfigError(f"workers={workers}: at least one process has to work")
     ray = ray_module()
     if num_cpus is None:
         cores = float(ray.cluster_resources().get("CPU", 1))

@@ -15,7 +15,7 @@ from clinidistill.evaluation.counting import Counts, count
 from clinidistill.evaluation.scoring import check_resampling, scores_of
 from clinidistill.progress import track
 from clinidistill.scale.blocks import Block, cut
-from clinidistill.scale.engine import Told, cluster, on_workers
+from clinidistill.scale.engine import Told, check_workers, cluster, on_workers
 from clinidistill.scale.output import RUN_FILE, Output
 from clinidistill.scale.rows import Reader
 from clinidistill.scale.storage import Place
@@ -63,6 +63,7 @@ def evaluate_dataset(
     if isinstance(labels, str):
         raise ConfigError(f"labels must be several names, not one string; write labels=[{labels!r}]")
     check_resampling(bootstrap, confidence)
+    check_workers(workers)
     options = dict(storage_options or {})
     output, run = Output.of_run(Place.of(predicted_url, options))
     predicted, gold = _blocks(output), _gold(Place.of(gold_url, options), run)

@@ -15,7 +15,7 @@ from clinidistill.errors import ConfigError, OptionError
 from clinidistill.progress import track
 from clinidistill.scale.blocks import Block, Plan, cut
 from clinidistill.scale.budget import BUDGET_FILE, Budget
-from clinidistill.scale.engine import Told, cluster, on_workers
+from clinidistill.scale.engine import Told, check_workers, cluster, on_workers
 from clinidistill.scale.output import Output
 from clinidistill.scale.shipping import packed, student_folder, taken_apart
 from clinidistill.scale.storage import Place
@@ -196,7 +196,11 @@ class _Run:
             model: fingerprint of what marks.
             make: puts what it needs into Ray's store; returns the marker's class and its further arguments.
             workers: as :func:`predict_dataset`; so are the others.
+
+        Raises:
+            ConfigError, DataError, ClinidistillError: as :func:`predict_dataset`.
         """
+        check_workers(workers)
         record = {
             "layout": 1,
             "kind": self.kind,

@@ -174,7 +174,7 @@ class _Run:
             raise ConfigError(f"format={format!r}: an output is 'jsonl' or 'parquet'")
         self.kind, self.block_notes, self.started = kind, block_notes, time.monotonic()
         self.input, place = (Place.of(url, settings) for url in places)
-        if f"{place.url}/".startswith(f"{self.input.url}/"):
+        if any(self.input.takes_in(place / f"part-000000-0.{each}") for each in ("jsonl", "parquet")):
             raise ConfigError(f"{place.url} lies in the input, and would be read as such; name a folder elsewhere")
         self.plan: Plan = cut(self.input, block_notes)
         self.output = Output(place, format or self.plan.format)

@@ -125,6 +125,17 @@ class Place:
             raise DataError(f"there is no file ending in {', '.join(endings)}", path=self.url)
         return sources
 
+    def takes_in(self, file: Place) -> bool:
+        """Whether a file would lie in the folder, or match the glob, once it is there."""
+        from fsspec.utils import glob_translate
+
+        if file.url.startswith(f"{self.url.rstrip('/')}/"):
+            return True
+        try:
+            return re.match(glob_translate(self.url), file.url) is not None
+        except ValueError:  # which is no glob
+            return False
+
     def names(self) -> dict[str, int]:
         """The files right in the folder with their sizes; none where there is no folder."""
         with self._reaching("read"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import secrets
 import shutil
@@ -10,15 +11,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
+from typing import BinaryIO, TextIO, cast
 
 from clinidistill.errors import DataError
 
-__all__ = ["replacing_file", "replacing_folder"]
+__all__ = ["private_file", "replacing_file", "replacing_folder"]
 
 
 @contextmanager
-def replacing_file(path: str | Path) -> Iterator[BufferedIOBase]:
+def replacing_file(path: str | Path, *, private: bool = False) -> Iterator[BufferedIOBase]:
     """A new file to write, gzipped where the name ends in ``.gz``; it takes `path`'s place when all went well.
+
+    Args:
+        path: the file; its folder is made if absent.
+        private: whether only its owner may read it (mode 0600).
 
     Raises:
         DataError: if it cannot be written.
@@ -26,7 +32,7 @@ def replacing_file(path: str | Path) -> Iterator[BufferedIOBase]:
     target, draft = _places(path)
     with _cannot_write(path):
         try:
-            with draft.open("xb") as file:
+            with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if private else 0o666), "wb") as file:
                 if target.name.endswith(".gz"):  # no time and no name inside: the same documents, the same bytes
                     with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
                         yield packed
@@ -35,6 +41,21 @@ def replacing_file(path: str | Path) -> Iterator[BufferedIOBase]:
             draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def private_file(path: str | Path) -> Iterator[TextIO]:
+    """A new UTF-8 file that holds note text: :func:`replacing_file` for its owner alone.
+
+    A lone surrogate, which a text may hold and UTF-8 cannot, becomes a question mark.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    with replacing_file(path, private=True) as file:
+        text = io.TextIOWrapper(cast(BinaryIO, file), encoding="utf-8", errors="replace", newline="")
+        yield text
+        text.detach()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clinidistill.evaluation.private_file import private_file
+from clinidistill.datasets.atomic import private_file
 
 if TYPE_CHECKING:
     from clinidistill.evaluation.error_analysis import ErrorAnalysis

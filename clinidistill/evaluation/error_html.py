@@ -10,7 +10,7 @@ from itertools import count, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clinidistill.evaluation.private_file import private_file
+from clinidistill.datasets.atomic import private_file
 
 if TYPE_CHECKING:
     from clinidistill.evaluation.error_analysis import DocumentErrors, ErrorAnalysis

@@ -8,9 +8,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from clinidistill.datasets.atomic import replacing_file
+from clinidistill.datasets.atomic import private_file, replacing_file
 from clinidistill.errors import ConfigError, DataError
-from clinidistill.evaluation.private_file import private_file
 from clinidistill.interop.coding import check_vocabularies, coding_of
 from clinidistill.types import Document, Span
 
@@ -142,7 +141,7 @@ def note_nlp(
 def write_note_nlp(documents: Iterable[Document], path: str | Path, **options: Any) -> int:
     """Write NOTE_NLP as CSV or, where the name ends in ``.parquet`` (extra ``parquet``), Parquet.
 
-    Returns how many rows there are. It quotes from notes: a CSV file is readable by its owner only.
+    Returns how many rows there are. It quotes from notes, and is readable by its owner only.
 
     Args:
         documents: notes with spans; streamed.
@@ -174,7 +173,7 @@ def _write_parquet(rows: Iterable[dict[str, Any]], path: str | Path) -> int:
     types = dict.fromkeys(COLUMNS, pa.string()) | {name: pa.int64() for name in COLUMNS if name.endswith("_id")}
     types |= {"nlp_date": pa.date32(), "nlp_datetime": pa.timestamp("us", "UTC")}
     schema, count = pa.schema(list(types.items())), 0
-    with replacing_file(path) as file, pq.ParquetWriter(file, schema) as writer:
+    with replacing_file(path, private=True) as file, pq.ParquetWriter(file, schema) as writer:
         batch = list[dict[str, Any]]()
         for count, row in enumerate(rows, 1):  # noqa: B007 - counted
             batch.append(row)

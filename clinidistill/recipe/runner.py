@@ -24,6 +24,7 @@ from typing import Any
 from clinidistill.aggregation import Aggregator, load_aggregator
 from clinidistill.component import digest, shown
 from clinidistill.datasets import Dataset, MemoryDataset, load_dataset
+from clinidistill.datasets.atomic import replacing_file
 from clinidistill.datasets.leakage import check_leakage
 from clinidistill.distiller import Distiller
 from clinidistill.errors import ConfigError
@@ -289,12 +290,10 @@ class _Run:
 def _write_predictions(file: Path, gold: Iterable[Document], predictions: dict[str, list[Document]]) -> None:
     """A line for each document: its id, and each system's spans, without text."""
     by_id = {name: {document.id: document for document in found} for name, found in predictions.items()}
-    part = file.with_name(file.name + ".part")
-    with part.open("w", encoding="utf-8") as lines:
+    with replacing_file(file) as lines:
         for document in gold:
             spans = {name: [span.to_dict() for span in found[document.id].spans] for name, found in by_id.items()}
-            lines.write(json.dumps({"id": document.id, "spans": spans}, ensure_ascii=False) + "\n")
-    part.replace(file)
+            lines.write(f"{json.dumps({'id': document.id, 'spans': spans}, ensure_ascii=False)}\n".encode())
 
 
 def _among(documents: Dataset, ids: frozenset[str]) -> Dataset:

@@ -15,6 +15,7 @@ from clinidistill.datasets import Dataset
 from clinidistill.errors import ConfigError
 from clinidistill.labels import Labels
 from clinidistill.recipe.schema import Select
+from clinidistill.recipe.stages import write_json
 from clinidistill.selection import select
 from clinidistill.students import Student
 from clinidistill.teachers import Teacher
@@ -117,6 +118,4 @@ class Spending:
         return price
 
     def _write(self) -> None:
-        part = self.file.with_name(self.file.name + ".part")
-        part.write_text(json.dumps(self.state, indent=2) + "\n", encoding="utf-8")
-        part.replace(self.file)
+        write_json(self.file, self.state)

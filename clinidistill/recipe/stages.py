@@ -12,6 +12,7 @@ from typing import Any
 
 from clinidistill import __version__
 from clinidistill.component import digest
+from clinidistill.datasets.atomic import replacing_file
 from clinidistill.errors import ConfigError
 
 __all__ = ["Stages", "environment", "read_json", "write_json"]
@@ -92,6 +93,5 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def write_json(file: Path, value: Any) -> None:
     """Write a file whole or not at all."""
-    part = file.with_name(file.name + ".part")
-    part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(file)
+    with replacing_file(file) as out:
+        out.write(f"{json.dumps(value, indent=2, ensure_ascii=False)}\n".encode())

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from clinidistill import __version__
-from clinidistill.evaluation.private_file import private_file
+from clinidistill.datasets.atomic import private_file
 from clinidistill.plots import plot_agreement, plot_break_even, plot_costs, plot_history, plot_scores
 from clinidistill.progress import track
 from clinidistill.recipe.results import System, table

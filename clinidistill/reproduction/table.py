@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from clinidistill.datasets.atomic import replacing_file
+
 __all__ = ["Column", "Kind", "Table", "latex"]
 
 Kind = Literal["text", "count", "f1", "difference", "interval", "p", "figure", "times"]
@@ -61,9 +63,8 @@ class Table:
     def save(self, folder: Path) -> None:
         """Write ``NAME.md``, ``NAME.csv`` and ``NAME.tex``, each whole or not at all."""
         for suffix, text in ((".md", self.markdown()), (".csv", self.csv()), (".tex", self.latex())):
-            part = folder / f"{self.name}{suffix}.part"
-            part.write_text(text, encoding="utf-8", newline="")
-            part.replace(folder / f"{self.name}{suffix}")
+            with replacing_file(folder / f"{self.name}{suffix}") as file:
+                file.write(text.encode())
 
     def markdown(self) -> str:
         """Title, table, notes."""

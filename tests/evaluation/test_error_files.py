@@ -188,9 +188,9 @@ def test_a_failed_write_leaves_the_former_file(nasty, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("write", ["to_csv", "to_html"])
-def test_an_absent_folder_and_a_folder_are_named(write, nasty, tmp_path):
-    with pytest.raises(DataError, match=r"nowhere/errors: cannot be written: its folder does not exist"):
-        getattr(nasty, write)(tmp_path / "nowhere" / "errors")
+def test_a_folder_is_made_and_one_in_the_place_of_the_file_is_named(write, nasty, tmp_path):
+    getattr(nasty, write)(tmp_path / "nowhere" / "errors")
+    assert (tmp_path / "nowhere" / "errors").stat().st_mode & 0o777 == 0o600
     with pytest.raises(DataError, match="cannot be written"):
         getattr(nasty, write)(tmp_path)
 

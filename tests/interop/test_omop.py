@@ -107,8 +107,8 @@ def test_the_key_of_the_note_comes_from_meta_or_the_id_or_the_caller():
 def test_the_table_is_written_whole(name, tmp_path):
     path = tmp_path / name
     assert write_note_nlp([NOTE], path, system="drug-ner 1", when=WHEN) == 3
+    assert path.stat().st_mode & 0o777 == 0o600
     if name.endswith("csv"):
-        assert path.stat().st_mode & 0o777 == 0o600
         with path.open(encoding="utf-8", newline="") as file:
             found = list(csv.DictReader(file))
         assert [row["nlp_date"] for row in found] == ["2026-11-30"] * 3

@@ -29,13 +29,13 @@ class Stages:
         self.folder, self._file = folder, folder / "stages.json"
 
     def begin(self) -> None:
-        """Make the folder, if need be.
+        """Make the folder, if need be, for its owner alone: it will hold the text of notes.
 
         Raises:
             ConfigError: if it cannot be.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"{self.folder} cannot be a run folder: {error.strerror}; name another") from None
 

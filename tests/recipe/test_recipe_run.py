@@ -83,6 +83,7 @@ def test_a_recipe_runs_to_its_end_and_leaves_a_whole_run_folder(recipe_file, tmp
         "distilled",
         "human-trained",
     ]
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700  # it holds the text of notes
     names = {file.name for file in (tmp_path / "run").iterdir()}
     assert names >= {
         "recipe.json", "environment.json", "labels.sqlite", "silver.jsonl", "student", "human", "stages.json",

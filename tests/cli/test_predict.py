@@ -222,7 +222,7 @@ def test_an_empty_folder_a_missing_model_and_what_parquet_cannot_hold_are_refuse
     (tmp_path / "n.txt").write_text("aspirin")
     output = tmp_path / "out.parquet"
     assert "holds no file ending in .txt" in said(model, tmp_path / "bare")
-    assert "nowhere: there is no such folder" in said(tmp_path / "nowhere", rows)
+    assert "there is no such folder; name the one" in said(tmp_path / "nowhere", rows)
     assert "mark the other files apart" in said(model, rows, tmp_path / "n.txt", "-o", output)
     parquet.write_table(pyarrow.table({"text": ["aspirin"]}), tmp_path / "other.parquet")
     parquet.write_table(pyarrow.table({"text": ["aspirin"], "n": [1]}), tmp_path / "more.parquet")

@@ -4,6 +4,8 @@ import json
 import re
 
 import pytest
+from learnt_notes import NOTES as LEARNT
+from learnt_notes import gold
 
 import clinidistill as cd
 from clinidistill.llm.types import Message, Prompt
@@ -107,9 +109,6 @@ class TestStudents:
         left_out(check_student(learnt.export("onnx", tmp_path / "onnx"), NOTES))
 
     def test_span_classifier(self, tiny_base, tenth_of_a_megabyte):
-        from conftest import NOTES as LEARNT
-        from conftest import gold
-
         student = cd.load_student("span-classifier", base=tiny_base, name="tiny", stride=8)
         cd.Distiller(30, 5e-3, 256, precision="fp32", device="cpu", show=False).fit(student, map(gold, LEARNT))
         left_out(check_student(student, NOTES))

@@ -21,7 +21,7 @@ demo: $(READY)demo ## distil MiniLM from six vocabularies on bundled notes; no k
 	@$(BIN)/clinidistill demo
 
 test: $(READY)dev ## run the tests, on all cores, and then those that look at the clock
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m 'not alone'
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder -m 'not alone'
 	@$(BIN)/python -m pytest -m alone tests
 
 test-llm: $(READY)dev $(READY)llm ## label with a real small language model, over HTTP and in-process; no key, a few minutes

@@ -14,6 +14,8 @@ from hypothesis import settings
 # Started in the background, a shell's children ignore Ctrl-C, and theirs do too; tests that interrupt programs need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
+if "PYTEST_XDIST_WORKER" in os.environ:  # before anything imports torch: a core for each of the processes side by side
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("quick", max_examples=60, deadline=None, derandomize=True)
 settings.load_profile("quick")
 
@@ -23,6 +25,18 @@ in is it mg no of on once or past patient reported she started stopped the then 
 without aspirin codeine insulin lisinopril metformin naproxen prednisone warfarin anaemia asthma cancer
 diabetes gout hypertension migraine pneumonia cough dizziness fatigue fever headache nausea pain rash
 """.split()  # noqa: SIM905 - prose, not a table
+
+
+LONGEST = """\
+scale/test_jobs students/test_onnx test_docs distiller/test_processes testing/test_built_ins scale/test_spark
+examples/test_spacy_student llm/test_batch_asker scaffold/test_new_plugin recipe/test_recipe_run test_gpu_benchmark
+""".split()  # noqa: SIM905 - prose, not a table
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest come first, so that no process is left with one when the others have ended."""
+    places = {f"tests/{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 @pytest.fixture(autouse=True, scope="session")

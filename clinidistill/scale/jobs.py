@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clinidistill.database import is_server
-from clinidistill.errors import ConfigError, OptionError
+from clinidistill.errors import ClinidistillError, ConfigError, OptionError
 from clinidistill.progress import track
 from clinidistill.scale.blocks import Block, Plan, cut
 from clinidistill.scale.budget import BUDGET_FILE, Budget
@@ -69,7 +69,7 @@ def predict_dataset(
     Raises:
         ConfigError: if Ray is not installed, an option cannot work, or the output is another run's.
         DataError: if the input or the model cannot be read, or the output cannot be written.
-        ClinidistillError: if a worker cannot go on; what is written stays.
+        ClinidistillError: if a worker cannot go on, or every note fails; what is written stays.
     """
     settings = dict(storage_options or {})
     run = _Run("predict", (input_url, output_url), block_notes, format, settings)
@@ -215,11 +215,15 @@ class _Run:
         left = [block for block in self.plan.blocks if block.name not in done]
         self.output.forget(left)
         stopped: str | None = None
+        left_out: str | None = None
         with track(f"{self.kind}ing", len(self.plan.blocks), progress) as bar:
             bar.skip(len(done))
             for told in self._told(left, model, make, (workers, num_cpus, num_gpus)) if left else ():
                 if "stopped" in told:
                     stopped = told["stopped"]
+                    continue
+                if "left_out" in told:
+                    left_out = told["left_out"]
                     continue
                 if "deadly" in told:
                     stopped = (
@@ -230,6 +234,10 @@ class _Run:
                 done[told["block"]] = told
                 bar.advance()
                 bar.note(notes=sum(each["rows"] for each in done.values()))
+        if left_out is not None:
+            if not done:
+                raise ClinidistillError(left_out)
+            stopped = stopped or f"{left_out}; run again for what is missing"
         return Summary(
             output=self.output.place.url,
             notes=sum(each["rows"] for each in done.values()),

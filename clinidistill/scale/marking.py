@@ -10,9 +10,13 @@ from clinidistill.scale.rows import Bad
 from clinidistill.students import Student
 from clinidistill.types import Document
 
-__all__ = ["check_hope", "marked"]
+__all__ = ["Hopeless", "check_hope", "marked"]
 
 _HOPELESS = 16  # documents, all of which fail: then it is not they that are at fault
+
+
+class Hopeless(ClinidistillError):
+    """All notes of a block failed: it may not be they that are at fault."""
 
 
 def marked(student: Student, documents: list[Document], options: Mapping[str, Any]) -> list[Document | Bad]:
@@ -41,8 +45,8 @@ def check_hope(marked: Collection[Document | Bad], where: str) -> None:
     """See to it that what fails is some notes, and not the model.
 
     Raises:
-        ClinidistillError: if all of at least 16 failed; it names `where`.
+        Hopeless: if all of at least 16 failed; it names `where`.
     """
     failed = [each for each in marked if isinstance(each, Bad)]
     if len(failed) == len(marked) >= _HOPELESS:
-        raise ClinidistillError(f"all {len(failed)} notes of {where} failed, the last of {failed[-1].reason}")
+        raise Hopeless(f"all {len(failed)} notes of {where} failed, the last of {failed[-1].reason}")

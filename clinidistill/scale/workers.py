@@ -13,7 +13,7 @@ from clinidistill.labeling import sound
 from clinidistill.scale.blocks import Block
 from clinidistill.scale.budget import Lease
 from clinidistill.scale.engine import Told, ray_module
-from clinidistill.scale.marking import check_hope, marked
+from clinidistill.scale.marking import Hopeless, check_hope, marked
 from clinidistill.scale.output import Output
 from clinidistill.scale.rows import Bad, Reader
 from clinidistill.scale.shipping import Parts, put_together, unpacked
@@ -25,6 +25,7 @@ from clinidistill.types import Annotation, Document
 __all__ = ["Marker", "StudentMarker", "TeacherMarker", "Teaching"]
 
 _CHUNK = 2048  # documents held at once
+_PATIENCE = 3  # blocks, one after another, in which every note fails: then it is what marks them
 
 
 class Marker(ABC):
@@ -39,6 +40,7 @@ class Marker(ABC):
         self._output, self._model = output, model
         self._reader = Reader(output.place.options)
         self._stopped: str | None = None
+        self._hopeless = 0
 
     @abstractmethod
     def mark(self, documents: list[Document], record: dict[str, Any]) -> Iterable[Document | Bad]:
@@ -53,16 +55,28 @@ class Marker(ABC):
         """
 
     def __call__(self, item: dict[str, Any]) -> Told:
-        """The manifest of a block, or why it is not written."""
+        """The manifest of a block, or why it is not written.
+
+        Raises:
+            Hopeless: if it is the third block in a row in which every note fails.
+        """
         block = Block(**item)
         if (done := self._output.manifest(block)) is not None:  # by a worker that died before it could tell
             return done
         if self._stopped is None:
             record: dict[str, Any] = {"model": self._model}
             try:
-                return self._output.write(block, self._marked(block, record), record)
+                manifest = self._output.write(block, self._marked(block, record), record)
             except LabelingStopped as stop:
                 self._stopped = str(stop)
+            except Hopeless as error:
+                self._hopeless += 1
+                if self._hopeless == _PATIENCE:
+                    raise
+                return {"left_out": str(error)}
+            else:
+                self._hopeless = 0
+                return manifest
         return {"stopped": self._stopped}
 
     def _marked(self, block: Block, record: dict[str, Any]) -> Iterator[Document | Bad]:

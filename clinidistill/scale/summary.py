@@ -21,8 +21,8 @@ class Summary:
         notes_before: how many of `notes` an earlier call had written.
         seconds: wall time of this call, the start of workers included.
         cost_usd: what was paid for all of it, as far as it is known; 0 where nothing costs.
-        stopped: why blocks are missing: a budget is used up, a block kills its workers, or every note of one fails; None
-            where all is done.
+        stopped: why blocks are missing: a budget is used up, a block kills its workers, or every note of one fails;
+            None where all is done.
     """
 
     output: str

@@ -7,7 +7,8 @@ CPU_TORCH = 2.13.0
 
 VENV = .venv
 BIN = $(VENV)/bin
-# Compiled when imported: most modules of most packages never are.
+# Compiled when imported, and kept: most modules of most packages never are.
+unexport PYTHONDONTWRITEBYTECODE
 PIP = $(BIN)/python -m pip install --quiet --no-compile
 READY = $(VENV)/.ready-
 

@@ -151,24 +151,25 @@ def test_a_note_that_kills_its_workers_costs_its_block_alone(tmp_path, lines):
     assert len(documents(tmp_path / "out")) == summary.notes
 
 
-def test_a_block_in_which_every_note_fails_is_left_out_and_tried_again(tmp_path, lines):
+def test_a_block_in_which_every_note_fails_is_left_out_and_tried_again(tmp_path):
     given = list(notes(150))
-    path = lines([*given[:90], *(cd.Document(f"f{number}", "moody all day") for number in range(60)), *given[90:]])
-    summary = label_dataset(Moody(fails_on="moody"), path, tmp_path / "out", workers=1, block_notes=30)
-    assert summary.missing in (1, 2)
-    assert summary.notes > 100
-    assert "failed, the last of RuntimeError" in summary.stopped
-    assert summary.stopped.endswith("run again for what is missing")
-    again = label_dataset(Moody(fails_on="moody"), path, tmp_path / "out", workers=1, block_notes=30)
-    assert (again.notes, again.notes_before, again.missing) == (summary.notes, summary.notes, summary.missing)
+    failing = [cd.Document(f"f{number}", "moody all day") for number in range(60)]
+    cd.MemoryDataset([*given[:90], *failing, *given[90:]]).save(tmp_path / "in.parquet")
+    for before in (0, 150):
+        summary = label_dataset(
+            Moody(fails_on="moody"), tmp_path / "in.parquet", tmp_path / "out", workers=1, block_notes=30
+        )
+        assert (summary.notes, summary.notes_before, summary.blocks, summary.missing) == (150, before, 5, 2)
+        assert "all 30 notes of 00000" in summary.stopped
+        assert summary.stopped.endswith("run again for what is missing")
 
 
 def test_where_every_note_fails_it_is_not_the_notes(tmp_path, lines):
     moody, path = Moody(fails_on="took"), lines(notes(100))
-    with pytest.raises(ClinidistillError, match="^all 50 notes of 0000[01]-.* failed") as caught:
+    with pytest.raises(ClinidistillError, match="^all 50 notes of 00000[01]-.* failed") as caught:
         label_dataset(moody, path, tmp_path / "out", block_notes=50)
     assert "pain" not in str(caught.value)
-    with pytest.raises(ClinidistillError, match="a worker cannot go on: .* all 20 notes of 0000.-.* failed"):
+    with pytest.raises(ClinidistillError, match="a worker cannot go on: .* all 20 notes of 00000.-.* failed"):
         label_dataset(moody, path, tmp_path / "more", block_notes=20, workers=1)
 
 

@@ -58,7 +58,7 @@ class Marker(ABC):
         """The manifest of a block, or why it is not written.
 
         Raises:
-            Hopeless: if it is the third block in a row in which every note fails.
+            ClinidistillError: if it is the third block in a row in which every note fails.
         """
         block = Block(**item)
         if (done := self._output.manifest(block)) is not None:  # by a worker that died before it could tell
@@ -72,7 +72,7 @@ class Marker(ABC):
             except Hopeless as error:
                 self._hopeless += 1
                 if self._hopeless == _PATIENCE:
-                    raise
+                    raise ClinidistillError(str(error)) from None
                 return {"left_out": str(error)}
             else:
                 self._hopeless = 0

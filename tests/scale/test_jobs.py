@@ -169,8 +169,6 @@ def test_where_every_note_fails_it_is_not_the_notes(tmp_path, lines):
     with pytest.raises(ClinidistillError, match="^all 50 notes of 00000[01]-.* failed") as caught:
         label_dataset(moody, path, tmp_path / "out", block_notes=50)
     assert "pain" not in str(caught.value)
-    with pytest.raises(ClinidistillError, match=r"a worker cannot go on: .* all \d+ notes of 00000.-.* failed"):
-        label_dataset(moody, path, tmp_path / "more", block_notes=20, workers=1)
 
 
 def test_scores_are_to_the_digit_those_of_evaluate(tmp_path, lines):

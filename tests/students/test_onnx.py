@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from clinidistill.errors import ConfigError, DataError
 from clinidistill.settings import Settings
 from clinidistill.students.base import METADATA_FILE
 from clinidistill.students.onnx import OnnxTokenClassifier
-from clinidistill.students.onnx_graph import write_graph
+from clinidistill.students.onnx_graph import read_graph, write_graph
 from clinidistill.students.onnx_int8 import activation_ranges, to_int8
 from clinidistill.students.token_classifier import TokenClassifier
 
@@ -62,6 +63,13 @@ def exported(learnt, tmp_path_factory):
 @pytest.fixture(scope="module")
 def in_int8(learnt, tmp_path_factory):
     return learnt.export("onnx", tmp_path_factory.mktemp("int8") / "student", quantize="int8", calibration=NOTES)
+
+
+@pytest.fixture
+def traced(exported, monkeypatch):
+    """Exports of `learnt` take its graph from `exported`: tracing takes seconds, and the test is of what follows."""
+    graph = exported.folder / "model.onnx"
+    monkeypatch.setattr("clinidistill.students.onnx_export._trace", lambda model, ids: read_graph(graph))
 
 
 @pytest.fixture
@@ -108,13 +116,13 @@ def test_a_calibrated_note_gets_the_same_whatever_is_beside_it(in_int8):
     assert list(in_int8.predict([*NOTES, LONG, "pain"]))[-2].spans == alone.spans
 
 
-def test_int8_finds_the_spans_of_fp32(learnt, in_int8, tmp_path):
+def test_int8_finds_the_spans_of_fp32(learnt, traced, in_int8, tmp_path):
     theirs = keys(learnt.predict(NOTES, precision="fp32"))
     assert keys(in_int8.predict(NOTES)) == theirs
     assert keys(learnt.export("onnx", tmp_path, quantize="int8").predict(NOTES)) == theirs
 
 
-def test_int8_hardly_changes_spans_of_case_reports(learnt, reports, tmp_path):
+def test_int8_hardly_changes_spans_of_case_reports(learnt, traced, reports, tmp_path):
     calibrated = learnt.export("onnx", tmp_path, quantize="int8", calibration=reports[:4])
     theirs = list(learnt.predict(reports[4:], precision="fp32"))
     assert cd.evaluate(theirs, calibrated.predict(reports[4:])).strict.micro.f1 > 0.9
@@ -230,12 +238,12 @@ def test_tags_of_another_scheme_come_out_as_ours(learnt, tmp_path):
     assert written == {"0": "O", "1": "B-b", "2": "I-b", "3": "B-a", "4": "I-a"}
 
 
-def test_weights_too_big_for_one_file_lie_beside_it(learnt, exported, tmp_path, monkeypatch):
-    monkeypatch.setattr("clinidistill.students.onnx_graph._ONE_FILE", 1000)
-    big = learnt.export("onnx", tmp_path, quantize="int8", calibration=NOTES)
+def test_weights_too_big_for_one_file_lie_beside_it(learnt, traced, exported, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clinidistill.students.onnx_graph._ONE_FILE", 1000)
+        big = learnt.export("onnx", tmp_path, quantize="int8", calibration=NOTES)
     assert (tmp_path / "model.onnx.data").stat().st_size > 40_000
     assert keys(big.predict(NOTES)) == keys(exported.predict(NOTES))
-    monkeypatch.undo()
     learnt.export("onnx", tmp_path)
     assert not (tmp_path / "model.onnx.data").exists()
 
@@ -282,7 +290,7 @@ def test_calibration_spares_narrow_channels_beside_a_wide_one(tmp_path):
     assert gaps[True] < 0.1 < 1 < gaps[False]
 
 
-def test_drift_of_calibrated_spans_is_told_without_their_text(learnt, tmp_path, caplog, monkeypatch):
+def test_drift_of_calibrated_spans_is_told_without_their_text(learnt, traced, tmp_path, caplog, monkeypatch):
     with caplog.at_level(logging.INFO, "clinidistill"):
         learnt.export("onnx", tmp_path, quantize="int8", calibration=NOTES)
     [record] = (record for record in caplog.records if record.name.startswith("clinidistill"))
@@ -296,7 +304,7 @@ def test_drift_of_calibrated_spans_is_told_without_their_text(learnt, tmp_path, 
     assert "aspirin" not in caplog.text
 
 
-def test_calibration_on_notes_without_findings_is_told(learnt, tmp_path, caplog):
+def test_calibration_on_notes_without_findings_is_told(learnt, traced, tmp_path, caplog):
     learnt.export("onnx", tmp_path, quantize="int8", calibration=["the of", ""])
     assert "finds nothing" in caplog.text
 
@@ -346,33 +354,45 @@ def test_it_computes_as_it_was_exported(exported):
             exported.predict(NOTES, **options)
 
 
-@pytest.mark.parametrize("module", ["onnx", "onnxruntime", "onnxscript"])
-def test_an_absent_package_is_named_with_the_command_that_installs_it(learnt, exported, tmp_path, module):
+ABSENT = """
+import importlib.abc, importlib.util, os, sys, torch, transformers
+import clinidistill as cd
+
+student = cd.load_student(sys.argv[1])
+
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == module:
+            raise ModuleNotFoundError(name)
+
+
+for module in ("onnx", "onnxruntime", "onnxscript"):
+    if os.fork():  # a process for each, as what is imported once stays so
+        assert os.wait()[1] == 0, module
+        continue
+    real = importlib.util.find_spec
+    importlib.util.find_spec = lambda name, package=None: None if name == module else real(name, package)
+    sys.meta_path.insert(0, Absent())
+    attempts = [lambda: student.export("onnx", sys.argv[3])]
+    if module != "onnxscript":
+        attempts.append(lambda: cd.load_student(sys.argv[2]))
+    for attempt in attempts:
+        try:
+            attempt()
+        except cd.errors.ConfigError as error:
+            assert "pip install 'clinidistill[onnx]'" in str(error), error
+        else:
+            raise SystemExit("no error")
+    break
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_an_absent_package_is_named_with_the_command_that_installs_it(learnt, exported, tmp_path):
     learnt.save(tmp_path / "torch")
-    script = (
-        "import sys, importlib.abc\n"
-        "class Absent(importlib.abc.MetaPathFinder):\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name.partition('.')[0] == {module!r}:\n"
-        "            raise ModuleNotFoundError(name)\n"
-        "import importlib.util\n"
-        "real = importlib.util.find_spec\n"
-        f"importlib.util.find_spec = lambda name, package=None: None if name == {module!r} else real(name, package)\n"
-        "sys.meta_path.insert(0, Absent())\n"
-        "import clinidistill as cd\n"
-        "attempts = [lambda: cd.load_student(sys.argv[1]).export('onnx', sys.argv[3])]\n"
-        f"if {module!r} != 'onnxscript':\n"
-        "    attempts.append(lambda: cd.load_student(sys.argv[2]))\n"
-        "for attempt in attempts:\n"
-        "    try:\n"
-        "        attempt()\n"
-        "    except cd.errors.ConfigError as error:\n"
-        "        assert \"pip install 'clinidistill[onnx]'\" in str(error), error\n"
-        "    else:\n"
-        "        raise SystemExit('no error')\n"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", script, tmp_path / "torch", exported.folder, tmp_path / "out"],
+        [sys.executable, "-c", ABSENT, tmp_path / "torch", exported.folder, tmp_path / "out"],
         capture_output=True,
         text=True,
         check=False,
@@ -464,7 +484,7 @@ def test_a_hostile_or_strange_graph_is_refused(copy, change, says):
     assert caught.value.path.name == "model.onnx"
 
 
-def test_linked_weights_are_refused(learnt, tmp_path, monkeypatch):
+def test_linked_weights_are_refused(learnt, traced, tmp_path, monkeypatch):
     monkeypatch.setattr("clinidistill.students.onnx_graph._ONE_FILE", 1000)
     learnt.export("onnx", tmp_path / "student")
     data = tmp_path / "student" / "model.onnx.data"

@@ -5,12 +5,12 @@ import difflib
 from pathlib import Path
 
 import pytest
-from public_api import FOR_AUTHORS, SNAPSHOT, public_api, signature
+from public_api import BESIDES, SNAPSHOT, public_api, signature
 
 import clinidistill as cd
 
 ROOT = Path(__file__).parents[1]
-PUBLIC = {"clinidistill": cd.__all__, "clinidistill.errors": cd.errors.__all__, **FOR_AUTHORS}
+PUBLIC = {"clinidistill": cd.__all__, "clinidistill.errors": cd.errors.__all__, **BESIDES}
 
 
 def test_public_signatures_are_those_that_were_written_down():
@@ -53,4 +53,4 @@ def test_the_page_on_stability_lists_what_authors_build_on():
     rows = {
         row.split("`")[1]: set(row.split("`")[3::2]) for row in page.splitlines() if row.startswith("| `clinidistill.")
     }
-    assert rows == {module: set(names) for module, names in FOR_AUTHORS.items()}
+    assert rows == {module: set(names) for module, names in BESIDES.items()}

@@ -82,6 +82,7 @@ class Declared(Strict):
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _PATHS = {"path", "base", "model", "store", "annotations", "ca_bundle"}
 _NAMES_TOO = {"base", "model"}
+_ON_A_HUB = {"hugging-face"}  # components whose path may be a name there, as a base may
 
 
 class _Resolver:
@@ -92,7 +93,10 @@ class _Resolver:
 
     def resolved(self, value: Any, key: str = "") -> Any:
         if isinstance(value, Mapping):
-            return {name: self.resolved(item, name) for name, item in value.items()}
+            hub = value.get("use") in _ON_A_HUB
+            return {
+                name: self.resolved(item, "base" if hub and name == "path" else name) for name, item in value.items()
+            }
         if isinstance(value, list):
             return [self.resolved(item, key) for item in value]
         if not isinstance(value, str):

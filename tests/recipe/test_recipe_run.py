@@ -14,7 +14,7 @@ from fault_server import FaultServer, chat_completion
 
 import clinidistill as cd
 from clinidistill.errors import ConfigError, DataError, OptionError
-from clinidistill.recipe import runner
+from clinidistill.recipe import Recipe, runner
 from clinidistill.recipe.results import markdown
 
 DRUGS = ["aspirin", "codeine", "insulin", "lisinopril", "metformin", "naproxen", "prednisone", "warfarin"]
@@ -228,6 +228,17 @@ def test_a_mistake_is_found_before_anything_runs(recipe_file, tmp_path, old, new
         cd.run(recipe_file, tmp_path / "run", progress=False)
     assert says in str(raised.value)
     assert not (tmp_path / "run" / "labels.sqlite").exists()
+
+
+def test_a_name_on_a_hub_stays_one_and_what_is_here_becomes_a_path(recipe_file, tmp_path):
+    (tmp_path / "here").mkdir()
+    text = recipe_file.read_text()
+    for path, loaded in (("some/corpus", "some/corpus"), ("here", str(tmp_path / "here"))):
+        recipe_file.write_text(
+            text.replace('use = "jsonl"\npath = "notes.jsonl"', f'use = "hugging-face"\npath = "{path}"')
+        )
+        assert Recipe.load(recipe_file).data.source.options["path"] == loaded
+    assert Recipe.load(recipe_file).teachers[0].options["path"] == str(tmp_path / "drugs.csv")
 
 
 def test_secrets_stay_out_of_the_run_folder(recipe_file, tmp_path, monkeypatch):

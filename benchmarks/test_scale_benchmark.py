@@ -9,7 +9,7 @@ Memory: a terminology and an untrained BERT of one layer of 8 over 2,000 and 200
 the driver (as the kernel tells) and of the largest worker (looked at ten times a second), Ray's store apart. Each run
 is a process of its own.
 
-SCALE_NOTES and SCALE_MANY set other numbers of notes, to try the script.
+SCALE_NOTES, SCALE_MANY and SCALE_ROUNDS set other numbers, to try the script.
 """
 
 import json
@@ -30,9 +30,9 @@ from clinidistill.datasets.jsonl import JsonLines
 ray = pytest.importorskip("ray")
 
 BLOCK = 2000
-NOTES = int(os.environ.get("SCALE_NOTES", "4000"))
+NOTES = int(os.environ.get("SCALE_NOTES", "8000"))
 MANY = int(os.environ.get("SCALE_MANY", "200000"))
-ROUNDS = 3
+ROUNDS = int(os.environ.get("SCALE_ROUNDS", "3"))
 
 RUN = """
 import json, sys, threading, time

@@ -20,7 +20,9 @@ Work: TypeAlias = Callable[[dict[str, Any]], Told]
 """What a worker does with one item, as JSON-ready objects."""
 
 _ATTEMPTS = 3  # at one item, before it is taken for what its workers died of
-_AHEAD = 2  # items that wait at each worker, so that none is idle, and few wait at a slow one
+_AHEAD = (
+    2  # items at each worker, so that none is idle; where there are few items, one, so that none waits at a busy one
+)
 
 
 def check_workers(workers: int) -> None:
@@ -107,7 +109,10 @@ def on_workers(
         _Worker,
         fn_constructor_args=(make, arguments, num_cpus, attempts),
         batch_size=None,
-        compute=ray.data.ActorPoolStrategy(size=min(workers, len(items)), max_tasks_in_flight_per_actor=_AHEAD),
+        compute=ray.data.ActorPoolStrategy(
+            size=min(workers, len(items)),
+            max_tasks_in_flight_per_actor=_AHEAD if len(items) > 4 * workers else 1,
+        ),
         num_cpus=num_cpus,
         num_gpus=num_gpus,
     )

@@ -3,7 +3,8 @@
 Throughput: MiniLM with a fresh head over paragraphs of case reports, by itself on all cores, then through one worker
 with all cores and two with half of them each, at 2,000 notes a block. Workers are at work from the first block's begin
 to the last one's end; their start and end are told apart. Each run is compared with the mean of the plain ones right
-before and after it, since a shared machine is now faster, now slower; of the ratios, the median.
+before and after it, since a shared machine is now faster, now slower; of the ratios, the median. Then block by block
+in turn, which such a machine disturbs less; the first, with the start of workers, is told apart.
 
 Memory: a terminology and an untrained BERT of one layer of 8 over 2,000 and 200,000 short notes, two workers; peaks of
 the driver (as the kernel tells) and of the largest worker (looked at ten times a second), Ray's store apart. Each run
@@ -17,6 +18,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import asdict
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import mean, median
@@ -26,6 +28,12 @@ import pytest
 
 import clinidistill as cd
 from clinidistill.datasets.jsonl import JsonLines
+from clinidistill.scale.blocks import cut
+from clinidistill.scale.engine import cluster
+from clinidistill.scale.output import Output
+from clinidistill.scale.shipping import packed
+from clinidistill.scale.storage import Place
+from clinidistill.scale.workers import StudentMarker
 
 ray = pytest.importorskip("ray")
 
@@ -115,6 +123,45 @@ def test_throughput_of_one_and_two_workers_beside_plain_predict(new_student, par
             times = ", ".join(f"{each:.2f}" for each in found)
             print(f"    {workers} worker{'s' * (workers > 1)} at work: {median(found):.2f} times as long ({times})")
         print(f"    to start and end: {median(ends):.1f} s")
+
+
+def test_a_block_in_workers_beside_the_same_in_this_process(new_student, paragraphs, tmp_path, capsys):
+    class Worker:
+        """What is a worker's in the engine, block by block on demand."""
+
+        def __init__(self, output, files):
+            self.marker = StudentMarker(output, "m", files, {})
+
+        def mark(self, block):
+            return self.marker(block)["rows"]
+
+    given = [cd.Document(str(n), text) for n, text in enumerate(islice(cycle(paragraphs), BLOCK * 6))]
+    cd.MemoryDataset(given).save(tmp_path / "in.parquet")
+    student = new_student()
+    student.save(tmp_path / "student")
+    list(student.predict(given[:64]))
+    _, files = packed(tmp_path / "student")
+    blocks = [asdict(block) for block in cut(Place.of(tmp_path / "in.parquet"), BLOCK).blocks]
+    ratios = {1: [], 2: []}
+    with cluster():
+        for workers, found in ratios.items():
+            output, shipped = Output(Place.of(tmp_path / f"out-{workers}"), "parquet"), [ray.put(files)]
+            share = os.cpu_count() // workers
+            pool = [ray.remote(num_cpus=share)(Worker).remote(output, shipped) for _ in range(workers)]
+            for first in range(0, len(blocks), workers):
+                started = perf_counter()
+                some = blocks[first : first + workers]
+                ray.get([worker.mark.remote(block) for worker, block in zip(pool, some, strict=True)])
+                between = perf_counter()
+                list(student.predict(given[first * BLOCK : (first + workers) * BLOCK]))
+                found.append((between - started) / (perf_counter() - between))
+            for worker in pool:
+                ray.kill(worker)
+    with capsys.disabled():
+        print(f"\nMiniLM, blocks of {BLOCK:,} notes in turn, read and written by workers; times those of plain predict")
+        for workers, (warm_up, *found) in ratios.items():
+            times = ", ".join(f"{each:.2f}" for each in found)
+            print(f"    {workers} worker{'s' * (workers > 1)}: {median(found):.2f} ({times}; the first {warm_up:.2f})")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the peak")

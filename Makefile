@@ -61,7 +61,7 @@ $(READY)venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo 'clinidistill needs Python 3.11 or newer; "$(PYTHON)" is not. Name one: make PYTHON=python3.12 ...' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	@$(PIP) --upgrade pip  # what comes with Python may take three times as long to see what fits together
+	@$(PIP) --upgrade pip || true  # an old one takes twice as long to see what fits together, but does
 	@touch $@
 
 # Before the package, whose dependencies would bring in several gigabytes of CUDA on Linux.

@@ -93,10 +93,8 @@ class _Resolver:
 
     def resolved(self, value: Any, key: str = "") -> Any:
         if isinstance(value, Mapping):
-            hub = value.get("use") in _ON_A_HUB
-            return {
-                name: self.resolved(item, "base" if hub and name == "path" else name) for name, item in value.items()
-            }
+            kinds = {"path": "base"} if value.get("use") in _ON_A_HUB else {}
+            return {name: self.resolved(item, kinds.get(name, name)) for name, item in value.items()}
         if isinstance(value, list):
             return [self.resolved(item, key) for item in value]
         if not isinstance(value, str):

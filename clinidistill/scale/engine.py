@@ -20,9 +20,7 @@ Work: TypeAlias = Callable[[dict[str, Any]], Told]
 """What a worker does with one item, as JSON-ready objects."""
 
 _ATTEMPTS = 3  # at one item, before it is taken for what its workers died of
-_AHEAD = (
-    2  # items at each worker, so that none is idle; where there are few items, one, so that none waits at a busy one
-)
+_AHEAD = 2  # items at each worker, so that none is idle; of few items one, so that none waits at a busy worker
 
 
 def check_workers(workers: int) -> None:

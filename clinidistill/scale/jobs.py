@@ -235,7 +235,7 @@ class _Run:
                 bar.advance()
                 bar.note(notes=sum(each["rows"] for each in done.values()))
         if left_out is not None:
-            if not done:
+            if not (done or stopped):
                 raise ClinidistillError(left_out)
             stopped = stopped or f"{left_out}; run again for what is missing"
         return Summary(

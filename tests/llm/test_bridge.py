@@ -182,12 +182,15 @@ def test_an_error_in_closing_the_session_is_raised_after_the_results():
 
 
 def test_closing_the_generator_lets_what_is_in_flight_finish_and_begins_nothing_new():
-    begun, done, log = [], [], []
+    begun, done, log, full = [], [], [], asyncio.Event()
 
     async def work(number):
         begun.append(number)
-        while len(begun) < 4:  # the first is done when the window is full, whoever of the two threads is the quicker
-            await asyncio.sleep(0.001)
+        if len(begun) == 4:
+            full.set()
+        await asyncio.wait_for(
+            full.wait(), 30
+        )  # so that none is done before, whichever thread is quicker
         await asyncio.sleep(0.05 * number)
         done.append(number)
         return number

@@ -12,10 +12,11 @@ import onnx
 import pytest
 import torch
 import transformers
+from learnt_notes import NOTES, gold
 from onnx import helper
 
 import clinidistill as cd
-from clinidistill import Distiller, Document, Span
+from clinidistill import Distiller
 from clinidistill.errors import ConfigError, DataError
 from clinidistill.settings import Settings
 from clinidistill.students.base import METADATA_FILE
@@ -24,20 +25,7 @@ from clinidistill.students.onnx_graph import read_graph, write_graph
 from clinidistill.students.onnx_int8 import activation_ranges, to_int8
 from clinidistill.students.token_classifier import TokenClassifier
 
-KINDS = {"aspirin": "medication", "metformin": "medication", "pain": "symptom", "rash": "symptom"}
-NOTES = [
-    "started aspirin for pain daily",
-    "pain and rash after metformin",
-    "no rash reported on metformin",
-    "she denied pain at once",
-    "aspirin was stopped",
-]
 LONG = " ".join(NOTES) * 9  # several windows
-
-
-def gold(text):
-    words = [(text.index(word), word) for word in text.split()]
-    return Document(text, text, [Span(at, at + len(word), KINDS[word]) for at, word in words if word in KINDS])
 
 
 def keys(documents):

@@ -7,20 +7,14 @@ import socket
 import pytest
 import torch
 import transformers
+from learnt_notes import gold
 
 import clinidistill as cd
-from clinidistill import Distiller, Document, Span
+from clinidistill import Distiller
 from clinidistill.errors import ConfigError, DataError, OptionError, RegistryError
 from clinidistill.students.base import METADATA_FILE
 from clinidistill.students.token_classifier import TokenClassifier
 
-KINDS = {
-    "aspirin": "medication",
-    "metformin": "medication",
-    "insulin": "medication",
-    "pain": "symptom",
-    "rash": "symptom",
-}
 NOTES = [
     "started aspirin for pain daily",
     "pain and rash after metformin",
@@ -28,11 +22,6 @@ NOTES = [
     "no rash reported on metformin",
     "insulin was stopped because he had pain",
 ]
-
-
-def gold(text):
-    words = [(text.index(word), word) for word in text.split()]
-    return Document(text, text, [Span(at, at + len(word), KINDS[word]) for at, word in words if word in KINDS])
 
 
 @pytest.fixture(scope="module")

@@ -188,9 +188,7 @@ def test_closing_the_generator_lets_what_is_in_flight_finish_and_begins_nothing_
         begun.append(number)
         if len(begun) == 4:
             full.set()
-        await asyncio.wait_for(
-            full.wait(), 30
-        )  # so that none is done before, whichever thread is quicker
+        await asyncio.wait_for(full.wait(), 30)  # so that none is done before, whichever thread is quicker
         await asyncio.sleep(0.05 * number)
         done.append(number)
         return number

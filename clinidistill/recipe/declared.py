@@ -93,8 +93,9 @@ class _Resolver:
 
     def resolved(self, value: Any, key: str = "") -> Any:
         if isinstance(value, Mapping):
-            kinds = {"path": "base"} if value.get("use") in _ON_A_HUB else {}
-            return {name: self.resolved(item, kinds.get(name, name)) for name, item in value.items()}
+            table: Mapping[str, Any] = value
+            kinds = {"path": "base"} if table.get("use") in _ON_A_HUB else {}
+            return {name: self.resolved(item, kinds.get(name, name)) for name, item in table.items()}
         if isinstance(value, list):
             return [self.resolved(item, key) for item in value]
         if not isinstance(value, str):
